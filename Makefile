@@ -1,0 +1,133 @@
+# Everything needs only Python >= 3.11 with its headers, a C compiler and make.
+#
+#   make PYTHON=python3.13 test     with another Python
+#   make test PYTHONS="python3.12"  the fast tests on further Pythons too
+
+PYTHON ?=
+VENV ?= .venv
+PYTHONS ?=
+PYTEST_ARGS ?=
+ONCE ?=
+BENCH_ARGS ?=
+FURTHER ?=
+
+# A further Python has an environment of its own: .venv-3.12
+ifneq ($(FURTHER),)
+PYTHON := $(FURTHER)
+VENV := .venv-$(shell $(FURTHER) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+
+BIN := $(VENV)/bin
+SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' -o -name '*.h') \
+	$(shell find src/asynchooks/viewer/static -type f 2>/dev/null) \
+	pyproject.toml setup.py MANIFEST.in
+
+.PHONY: help demo test test-all test-fast test-cpython test-sanitized test-page lint format \
+	bench page screenshots build lock clean
+
+help:
+	@echo 'make demo            the example service, traffic, and the page (ONCE=1: one round, then end)'
+	@echo 'make test            the whole test suite; PYTHONS="python3.12 ..." runs its fast part there too'
+	@echo 'make test-all        the whole suite, and its fast part on every other Python that is found'
+	@echo 'make test-fast       the tests that start no server'
+	@echo 'make test-cpython    the tests of asyncio that come with Python, with the engine on'
+	@echo 'make test-sanitized  the C core under AddressSanitizer; needs gcc'
+	@echo 'make test-page       the tests of the page; needs Node'
+	@echo 'make lint            ruff, mypy --strict, clang-format'
+	@echo 'make format          let ruff and clang-format write what they ask for'
+	@echo 'make bench           what asynchooks costs, against plain asyncio; BENCH_ARGS="--help"'
+	@echo 'make page            build the page from ui/; needs Node'
+	@echo 'make screenshots     take the pictures of docs/images; needs Chromium'
+	@echo 'make build           sdist and wheel, in dist/'
+	@echo 'make lock            renew requirements/test.txt'
+	@echo 'make clean           remove what the above made'
+
+demo: $(VENV)/.installed
+	$(BIN)/asynchooks demo $(if $(ONCE),--once)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@set -e; for python in $(PYTHONS); do $(MAKE) --no-print-directory test-fast FURTHER=$$python; done
+
+test-all:
+	$(MAKE) --no-print-directory test PYTHONS="$$(scripts/find-pythons '$(PYTHON)')"
+
+test-fast: $(VENV)/.installed
+	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+# In parts (-j1: a process each), so that one part's leftovers are not another's.
+test-cpython: $(VENV)/.installed
+	cd $(VENV) && ASYNCHOOKS=1 bin/python -c 'import sys; sys.exit("asynchooks._autostart" not in sys.modules)'
+	cd $(VENV) && ASYNCHOOKS=1 bin/python -m test -j1 test_asyncio
+
+# The C core under AddressSanitizer and UndefinedBehaviorSanitizer, whose runtimes come with gcc.
+SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -O1 -g
+RUNTIMES = $$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)
+
+test-sanitized: $(VENV)/.dependencies
+	rm -rf build/lib* build/bdist* build/temp* build/sanitized
+	CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)" $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --no-build-isolation --no-deps --target build/sanitized .
+	PYTHONPATH=build/sanitized PYTHONMALLOC=malloc LD_PRELOAD="$(RUNTIMES)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		$(BIN)/python -m pytest tests/unit tests/conformance $(PYTEST_ARGS)
+
+# The page's own tests, and whether what is committed is what its source builds. Needs Node.
+test-page: ui/node_modules/.installed
+	cd ui && npm test && npm run check
+
+ui/node_modules/.installed: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund
+	@touch $@
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd examples/shop && ../../$(BIN)/mypy --strict --config-file= --cache-dir=../../.mypy_cache shop rates
+	$(BIN)/clang-format --dry-run --Werror native/*.c native/*.h
+
+format: $(VENV)/.dependencies
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i native/*.c native/*.h
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.overhead $(BENCH_ARGS)
+
+page: ui/node_modules/.installed
+	cd ui && npm run build
+
+screenshots: $(VENV)/.installed
+	$(BIN)/python scripts/take-screenshots
+
+build: $(VENV)/.dependencies
+	rm -rf build/lib* build/bdist*
+	$(BIN)/python -m build --outdir dist
+
+lock: $(VENV)/.created
+	rm -rf build/lock
+	$(BIN)/python -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --requirement requirements/test.in
+	echo '# Written by `make lock` from test.in. The same for Python 3.11, 3.12 and 3.13.' \
+		> requirements/test.txt
+	build/lock/bin/python -m pip freeze --all --exclude pip >> requirements/test.txt
+
+clean:
+	rm -rf build dist .venv .venv-* src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.created:
+	scripts/prerequisites '$(PYTHON)'
+	"$$(scripts/find-python '$(PYTHON)')" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.dependencies: $(VENV)/.created requirements/test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/test.txt
+	@touch $@
+
+# What users install: a wheel. Made anew from scratch, so that no file of before is in it.
+$(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+	rm -rf build/lib* build/bdist* build/temp*
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+		--force-reinstall .
+	@touch $@
