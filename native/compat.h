@@ -1,0 +1,57 @@
+/* Differences between CPython 3.11 and its successors, and nothing else. */
+
+#ifndef ASYNCHOOKS_COMPAT_H
+#define ASYNCHOOKS_COMPAT_H
+
+#include <Python.h>
+
+#if PY_VERSION_HEX < 0x030b0000
+#error "asynchooks needs CPython 3.11 or newer"
+#endif
+
+#ifdef Py_GIL_DISABLED
+#error "asynchooks does not support free-threaded builds yet"
+#endif
+
+#if PY_VERSION_HEX < 0x030c0000
+
+/* Returns: new or NULL. The exception is cleared. */
+static inline PyObject *
+PyErr_GetRaisedException(void)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+}
+
+/* Steals: exception. */
+static inline void
+PyErr_SetRaisedException(PyObject *exception)
+{
+    if (exception == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception,
+                  PyException_GetTraceback(exception));
+}
+
+/* Returns: new. */
+static inline PyObject *
+PyType_GetDict(PyTypeObject *type)
+{
+    return Py_XNewRef(type->tp_dict);
+}
+
+#endif
+
+#endif

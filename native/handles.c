@@ -1,0 +1,605 @@
+#include "handles.h"
+#include "compat.h"
+#include "free_list.h"
+#include "hooks.h"
+#include "internals.h"
+#include "live.h"
+#include "steps.h"
+#include "tasks.h"
+
+#include <structmember.h>
+
+static PyTypeObject *handle_type = NULL; /* owned */
+static PyTypeObject *timer_type = NULL;  /* owned */
+
+/* The base class's `_run`, a Python function, owned: it speaks when a callback fails. */
+static PyObject *base_run = NULL;
+static PyObject *str_get_debug = NULL;  /* owned */
+static PyObject *str_debug = NULL;      /* owned */
+static PyObject *str_context = NULL;    /* owned */
+static PyObject *base_get_debug = NULL; /* owned: BaseEventLoop.get_debug */
+static PyObject *extract_stack = NULL;  /* owned: asyncio.format_helpers' */
+
+static Py_ssize_t debug_stack_depth; /* asyncio.constants.DEBUG_STACK_DEPTH */
+
+/* Our record lies behind the base class's slots. */
+static inline LiveRecord *
+live_of(PyObject *self)
+{
+    PyTypeObject *base =
+        Py_IS_TYPE(self, timer_type) ? handle_layout.timer_type : handle_layout.type;
+    return (LiveRecord *)((char *)self + base->tp_basicsize);
+}
+
+#define HANDLE_SLOT(self, name) SLOT_AT(self, handle_layout.name)
+
+/* ---- Memory ------------------------------------------------------------------------ */
+
+static FreeList free_handles;
+static FreeList free_timers;
+
+/* Returns: new, with every slot NULL and the record zero, not yet tracked by the garbage
+   collector; or NULL with MemoryError set. */
+static PyObject *
+allocate(PyTypeObject *type)
+{
+    PyObject *self =
+        free_list_take(type == timer_type ? &free_timers : &free_handles, type);
+    if (self == NULL) {
+        return NULL;
+    }
+    memset((char *)self + sizeof(PyObject), 0,
+           (size_t)type->tp_basicsize - sizeof(PyObject));
+    return self;
+}
+
+static int
+handle_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(HANDLE_SLOT(self, callback));
+    Py_VISIT(HANDLE_SLOT(self, args));
+    Py_VISIT(HANDLE_SLOT(self, context));
+    Py_VISIT(HANDLE_SLOT(self, loop));
+    Py_VISIT(HANDLE_SLOT(self, source_traceback));
+    return 0;
+}
+
+static int
+handle_clear(PyObject *self)
+{
+    Py_CLEAR(HANDLE_SLOT(self, callback));
+    Py_CLEAR(HANDLE_SLOT(self, args));
+    Py_CLEAR(HANDLE_SLOT(self, context));
+    Py_CLEAR(HANDLE_SLOT(self, loop));
+    Py_CLEAR(HANDLE_SLOT(self, source_traceback));
+    return 0;
+}
+
+static void
+handle_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    bool is_timer = type == timer_type;
+    PyObject_GC_UnTrack(self);
+    live_remove(live_of(self));
+    if (SLOT_AT(self, type->tp_weaklistoffset) != NULL) {
+        PyObject_ClearWeakRefs(self);
+    }
+    Record *record = &live_of(self)->record;
+    if (record->async_id != 0) {
+        core.live[record->kind]--;
+        if (hooks_want(EVENT_DESTROY, record->kind)) {
+            hooks_queue_destroy(record->async_id, record->kind);
+        }
+    }
+    (void)handle_clear(self);
+    Py_CLEAR(HANDLE_SLOT(self, cancelled));
+    Py_CLEAR(HANDLE_SLOT(self, repr));
+    if (is_timer) {
+        Py_CLEAR(HANDLE_SLOT(self, when));
+        Py_CLEAR(HANDLE_SLOT(self, scheduled));
+    }
+    free_list_put(is_timer ? &free_timers : &free_handles, self);
+}
+
+/* ---- Construction ------------------------------------------------------------------ */
+
+/* `loop.get_debug()`, without the call where the loop has BaseEventLoop's.
+   Returns: 1, 0, or -1 with an exception set. May run Python code: yes. */
+static int
+loop_is_in_debug_mode(PyObject *loop)
+{
+    /* Owned. */
+    PyObject *debug;
+    if (lookup_in_type(Py_TYPE(loop), str_get_debug) == base_get_debug) {
+        debug = PyObject_GetAttr(loop, str_debug);
+    } else {
+        debug = PyObject_CallMethodNoArgs(loop, str_get_debug);
+    }
+    if (debug == NULL) {
+        return -1;
+    }
+    int is_true = PyObject_IsTrue(debug);
+    Py_DECREF(debug);
+    return is_true;
+}
+
+/* Returns: the stack of the caller as asyncio's debug mode keeps it, new, or NULL. It has a
+   limited depth, of which a timer's own __init__ takes one. May run Python code: yes. */
+static PyObject *
+source_traceback(bool is_timer)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    if (frame == NULL) {
+        return Py_NewRef(Py_None);
+    }
+    PyObject *stack = PyObject_CallOneArg(extract_stack, (PyObject *)frame);
+    Py_DECREF(frame);
+    if (stack != NULL && is_timer && PyObject_Size(stack) == debug_stack_depth &&
+        PySequence_DelItem(stack, 0) < 0) {
+        Py_CLEAR(stack);
+    }
+    return stack;
+}
+
+/* What the two __init__ of asyncio.events do, and the birth of the resource.
+   `when` is NULL for a plain handle.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
+static PyObject *
+make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *args,
+            PyObject *loop, PyObject *context)
+{
+    int is_debug = loop_is_in_debug_mode(loop);
+    if (is_debug < 0) {
+        return NULL;
+    }
+    PyObject *self = allocate(type);
+    if (self == NULL) {
+        return NULL;
+    }
+    HANDLE_SLOT(self, callback) = Py_NewRef(callback);
+    HANDLE_SLOT(self, args) = Py_NewRef(args);
+    HANDLE_SLOT(self, loop) = Py_NewRef(loop);
+    HANDLE_SLOT(self, cancelled) = Py_NewRef(Py_False);
+    HANDLE_SLOT(self, repr) = Py_NewRef(Py_None);
+    HANDLE_SLOT(self, context) =
+        context != Py_None ? Py_NewRef(context) : PyContext_CopyCurrent();
+    HANDLE_SLOT(self, source_traceback) =
+        is_debug ? source_traceback(when != NULL) : Py_NewRef(Py_None);
+    if (when != NULL) {
+        HANDLE_SLOT(self, when) = Py_NewRef(when);
+        HANDLE_SLOT(self, scheduled) = Py_NewRef(Py_False);
+    }
+    PyObject_GC_Track(self);
+    if (HANDLE_SLOT(self, context) == NULL ||
+        HANDLE_SLOT(self, source_traceback) == NULL) {
+        goto error;
+    }
+
+    if (!tasks_is_step(callback)) {
+        Record *record = &live_of(self)->record;
+        live_add(live_of(self), self);
+        record_born(record, when != NULL ? KIND_TIMER_HANDLE : KIND_HANDLE);
+        if (hooks_want(EVENT_INIT, record->kind) &&
+            hooks_emit_init(record, KIND_NAMES[record->kind], self) < 0) {
+            goto error;
+        }
+    }
+    return self;
+error:
+    Py_DECREF(self);
+    return NULL;
+}
+
+/* Calls the class as if we were not there: for arguments that do not fit, so that the
+   error is asyncio's, and for forms that we do not know.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
+static PyObject *
+call_base_class(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *result = NULL;
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    /* Owned. */
+    PyObject *positional = PyTuple_New(nargs);
+    PyObject *keywords = PyDict_New();
+    if (positional == NULL || keywords == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        PyTuple_SET_ITEM(positional, i, Py_NewRef(args[i]));
+    }
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]) < 0) {
+            goto done;
+        }
+    }
+    result = PyType_Type.tp_call(class, positional, keywords);
+done:
+    Py_XDECREF(positional);
+    Py_XDECREF(keywords);
+    return result;
+}
+
+/* (callback, args, loop, context=None), with `when` before them for a timer. */
+static PyObject *
+construct(PyObject *class, PyTypeObject *type, int leading, PyObject *const *args,
+          size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf) - leading;
+    Py_ssize_t nkwargs = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
+    PyObject *const *rest = args + leading;
+    PyObject *context = Py_None; /* borrowed */
+    if (nargs == 4 && nkwargs == 0) {
+        context = rest[3];
+    } else if (nargs == 3 && nkwargs == 1 &&
+               PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), str_context) == 0) {
+        context = rest[3];
+    } else if (nargs != 3 || nkwargs != 0) {
+        return call_base_class(class, args, nargsf, kwnames);
+    }
+    /* Foreign contexts with a run() of their own, and odd `args`, are the Python class's
+       business. */
+    if (!PyTuple_CheckExact(rest[1]) && !PyList_CheckExact(rest[1])) {
+        return call_base_class(class, args, nargsf, kwnames);
+    }
+    if (context != Py_None && !PyContext_CheckExact(context)) {
+        return call_base_class(class, args, nargsf, kwnames);
+    }
+    if (leading > 0 && !PyFloat_CheckExact(args[0])) {
+        return call_base_class(class, args, nargsf, kwnames);
+    }
+    return make_handle(type, leading > 0 ? args[0] : NULL, rest[0], rest[1], rest[2],
+                       context);
+}
+
+static PyObject *
+construct_handle(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    return construct(class, handle_type, 0, args, nargsf, kwnames);
+}
+
+static PyObject *
+construct_timer(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    return construct(class, timer_type, 1, args, nargsf, kwnames);
+}
+
+/* ---- Running ----------------------------------------------------------------------- */
+
+/* Stands in for a handle's context while the base class's `_run` is asked to deal with
+   an exception that has happened already: its run() only raises it. So the message, the
+   way to the loop's exception handler and the traceback's first entry are asyncio's own,
+   in every version. */
+typedef struct Raiser {
+    PyObject_HEAD PyObject *handle; /* borrowed: lives longer */
+    PyObject *callback;             /* owned: what the handle's slots are to say again */
+    PyObject *args;                 /* owned */
+    PyObject *context;              /* owned */
+    PyObject *exception;            /* owned */
+} Raiser;
+
+static PyTypeObject *raiser_type = NULL; /* owned */
+
+static PyObject *
+Raiser_run(Raiser *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_XSETREF(HANDLE_SLOT(self->handle, callback), Py_XNewRef(self->callback));
+    Py_XSETREF(HANDLE_SLOT(self->handle, args), Py_XNewRef(self->args));
+    Py_XSETREF(HANDLE_SLOT(self->handle, context), Py_XNewRef(self->context));
+    PyObject *exception = self->exception;
+    self->exception = NULL;
+    PyErr_SetRaisedException(exception);
+    return NULL;
+}
+
+static void
+Raiser_dealloc(Raiser *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(self->callback);
+    Py_XDECREF(self->args);
+    Py_XDECREF(self->context);
+    Py_XDECREF(self->exception);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef Raiser_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))Raiser_run, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Raiser_slots[] = {
+    {Py_tp_dealloc, Raiser_dealloc},
+    {Py_tp_methods, Raiser_methods},
+    {0, NULL},
+};
+
+static PyType_Spec Raiser_spec = {
+    .name = "asynchooks._native.Raiser",
+    .basicsize = sizeof(Raiser),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Raiser_slots,
+};
+
+/* Hands the exception that is set, raised by `callback(*args)`, to asyncio.
+   Returns: 0 when asyncio dealt with it, or -1 with the exception that is to leave the
+   loop (SystemExit, KeyboardInterrupt). May run Python code: yes. */
+static int
+handle_exception(PyObject *self, PyObject *callback, PyObject *args)
+{
+    int status = -1;
+    /* Owned. */
+    PyObject *exception = PyErr_GetRaisedException();
+    PyObject *result = NULL;
+    Raiser *raiser = PyObject_New(Raiser, raiser_type);
+    if (raiser == NULL) {
+        Py_DECREF(exception);
+        return -1;
+    }
+    raiser->handle = self;
+    /* A callback may have cancelled its own handle: the slots are as it left them. */
+    raiser->callback = HANDLE_SLOT(self, callback);
+    raiser->args = HANDLE_SLOT(self, args);
+    raiser->context = HANDLE_SLOT(self, context);
+    raiser->exception = exception;
+    HANDLE_SLOT(self, callback) = Py_NewRef(callback);
+    HANDLE_SLOT(self, args) = Py_NewRef(args);
+    HANDLE_SLOT(self, context) = Py_NewRef((PyObject *)raiser);
+    result = PyObject_CallOneArg(base_run, self);
+    if (result != NULL) {
+        status = 0;
+    }
+    Py_XDECREF(result);
+    Py_DECREF(raiser);
+    return status;
+}
+
+/* As step_tell(); NULL: nobody is to be told. */
+static inline int
+tell(Step *step, Event event)
+{
+    return step != NULL ? step_tell(step, event) : 0;
+}
+
+/* A handle made in debug mode runs through the base class's own `_run`, so that stacks taken
+   inside (asyncio's source tracebacks) have its frame. Its hooks run outside the context.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+run_in_debug_mode(PyObject *self, Step *step)
+{
+    if (tell(step, EVENT_BEFORE) < 0) {
+        return -1;
+    }
+    PyObject *result = PyObject_CallOneArg(base_run, self);
+    int status = result != NULL ? 0 : -1;
+    Py_XDECREF(result);
+    return status | tell(step, EVENT_AFTER);
+}
+
+/* The callback in its context, and asyncio's own dealing with what it raises.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+run_in_context(PyObject *self, Step *step, PyObject *callback, PyObject *args,
+               PyObject *context)
+{
+    int status = -1;
+    PyObject *result = NULL; /* owned */
+    bool is_entered = PyContext_Enter(context) == 0;
+    if (is_entered) {
+        if (tell(step, EVENT_BEFORE) == 0) {
+            result = PyObject_Vectorcall(callback, PySequence_Fast_ITEMS(args),
+                                         (size_t)PySequence_Fast_GET_SIZE(args), NULL);
+        }
+        if (result != NULL) {
+            status = tell(step, EVENT_AFTER);
+            Py_DECREF(result);
+        }
+        if (PyContext_Exit(context) < 0) {
+            status = -1;
+        }
+    }
+    if (status < 0) {
+        status = handle_exception(self, callback, args);
+        if (result == NULL && is_entered && step != NULL &&
+            step_wants(step, EVENT_AFTER) && PyContext_Enter(context) == 0) {
+            status |= tell(step, EVENT_AFTER);
+            status |= PyContext_Exit(context);
+        }
+    }
+    return status;
+}
+
+/* Handle._run: the callback, inside its context, between the before and after of the
+   resource that it is a step of. */
+static PyObject *
+handle_run(PyObject *self, PyObject *unused)
+{
+    /* Owned: the callback may cancel the handle, which drops its slots. */
+    PyObject *callback = Py_XNewRef(HANDLE_SLOT(self, callback));
+    PyObject *args = Py_XNewRef(HANDLE_SLOT(self, args));
+    PyObject *context = Py_XNewRef(HANDLE_SLOT(self, context));
+    if (callback == NULL || args == NULL || context == NULL ||
+        !PyContext_CheckExact(context) ||
+        !(PyTuple_CheckExact(args) || PyList_CheckExact(args))) {
+        /* Somebody changed the slots: what comes of it is for asyncio to say. */
+        Py_XDECREF(callback);
+        Py_XDECREF(args);
+        Py_XDECREF(context);
+        return PyObject_CallOneArg(base_run, self);
+    }
+
+    Step step;
+    Step *own = NULL; /* a task's step is the task's: it begins and ends by itself */
+    Record *record = &live_of(self)->record;
+    if (record->async_id != 0) {
+        own = &step;
+        step_begin(own, record, self);
+    }
+    int status = HANDLE_SLOT(self, source_traceback) == Py_None
+                     ? run_in_context(self, own, callback, args, context)
+                     : run_in_debug_mode(self, own);
+    if (own != NULL) {
+        step_end(own);
+    }
+
+    Py_DECREF(callback);
+    Py_DECREF(args);
+    Py_DECREF(context);
+    if (status < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- Ordering of timers ------------------------------------------------------------ */
+
+static Py_hash_t
+timer_hash(PyObject *self)
+{
+    return PyObject_Hash(HANDLE_SLOT(self, when));
+}
+
+/* As TimerHandle's: by time, and equality by callback, args and cancellation too. */
+static PyObject *
+timer_richcompare(PyObject *self, PyObject *other, int op)
+{
+    if (!PyObject_TypeCheck(other, handle_layout.timer_type)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    PyObject *mine = HANDLE_SLOT(self, when);
+    PyObject *theirs = HANDLE_SLOT(other, when);
+    if (mine == NULL || theirs == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_when");
+        return NULL;
+    }
+    if (op == Py_LT || op == Py_GT) {
+        return PyObject_RichCompare(mine, theirs, op);
+    }
+    if (op == Py_LE || op == Py_GE) {
+        int strictly =
+            PyObject_RichCompareBool(mine, theirs, op == Py_LE ? Py_LT : Py_GT);
+        if (strictly != 0) {
+            return strictly < 0 ? NULL : Py_NewRef(Py_True);
+        }
+    }
+    PyObject *const pairs[][2] = {
+        {mine, theirs},
+        {HANDLE_SLOT(self, callback), HANDLE_SLOT(other, callback)},
+        {HANDLE_SLOT(self, args), HANDLE_SLOT(other, args)},
+        {HANDLE_SLOT(self, cancelled), HANDLE_SLOT(other, cancelled)},
+    };
+    int is_equal = 1;
+    for (size_t i = 0; i < 4 && is_equal == 1; i++) {
+        is_equal = pairs[i][0] == NULL || pairs[i][1] == NULL
+                       ? 0
+                       : PyObject_RichCompareBool(pairs[i][0], pairs[i][1], Py_EQ);
+    }
+    if (is_equal < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(op == Py_NE ? !is_equal : is_equal);
+}
+
+/* ---- Types ------------------------------------------------------------------------- */
+
+static PyMethodDef handle_methods[] = {
+    {"_run", handle_run, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot handle_slots[] = {
+    {Py_tp_dealloc, handle_dealloc},
+    {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
+    {Py_tp_methods, handle_methods},
+    {0, NULL},
+};
+
+static PyType_Slot timer_slots[] = {
+    {Py_tp_dealloc, handle_dealloc},
+    {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
+    {Py_tp_methods, handle_methods},
+    {Py_tp_richcompare, timer_richcompare},
+    {Py_tp_hash, timer_hash},
+    {0, NULL},
+};
+
+/* Returns: a subclass of `base` with room for a record, new, or NULL. The name is the base
+   class's, which is what repr() and logs show. */
+static PyTypeObject *
+make_type(PyTypeObject *base, const char *name, PyType_Slot *slots)
+{
+    PyType_Spec spec = {
+        .name = name,
+        .basicsize = (int)(base->tp_basicsize + (Py_ssize_t)sizeof(LiveRecord)),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+        .slots = slots,
+    };
+    return (PyTypeObject *)PyType_FromSpecWithBases(&spec, (PyObject *)base);
+}
+
+/* Returns: `module.name` or, with `attribute`, `module.name.attribute`, new, or NULL. */
+static PyObject *
+import_object(const char *module_name, const char *name, const char *attribute)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    if (module == NULL) {
+        return NULL;
+    }
+    PyObject *object = PyObject_GetAttrString(module, name);
+    Py_DECREF(module);
+    if (object != NULL && attribute != NULL) {
+        Py_SETREF(object, PyObject_GetAttrString(object, attribute));
+    }
+    return object;
+}
+
+int
+handles_prepare(void)
+{
+    if (timer_type != NULL) {
+        return 0;
+    }
+    str_get_debug = PyUnicode_InternFromString("get_debug");
+    str_debug = PyUnicode_InternFromString("_debug");
+    str_context = PyUnicode_InternFromString("context");
+    base_run = PyObject_GetAttrString((PyObject *)handle_layout.type, "_run");
+    base_get_debug = import_object("asyncio.base_events", "BaseEventLoop", "get_debug");
+    extract_stack = import_object("asyncio.format_helpers", "extract_stack", NULL);
+    raiser_type = (PyTypeObject *)PyType_FromSpec(&Raiser_spec);
+    if (str_get_debug == NULL || str_debug == NULL || str_context == NULL ||
+        base_run == NULL || base_get_debug == NULL || extract_stack == NULL ||
+        raiser_type == NULL) {
+        return -1;
+    }
+    PyObject *depth = import_object("asyncio.constants", "DEBUG_STACK_DEPTH", NULL);
+    debug_stack_depth = depth != NULL ? PyLong_AsSsize_t(depth) : -1;
+    Py_XDECREF(depth);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    handle_type = make_type(handle_layout.type, "asyncio.events.Handle", handle_slots);
+    if (handle_type == NULL) {
+        return -1;
+    }
+    timer_type =
+        make_type(handle_layout.timer_type, "asyncio.events.TimerHandle", timer_slots);
+    return timer_type != NULL ? 0 : -1;
+}
+
+void
+handles_install(void)
+{
+    set_class_vectorcall(handle_layout.type, construct_handle);
+    set_class_vectorcall(handle_layout.timer_type, construct_timer);
+}
+
+void
+handles_uninstall(void)
+{
+    set_class_vectorcall(handle_layout.type, NULL);
+    set_class_vectorcall(handle_layout.timer_type, NULL);
+}

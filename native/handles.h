@@ -1,0 +1,20 @@
+/* Handle and TimerHandle in C: subclasses of asyncio's own Python classes that keep their
+   slots where the base class has them, so that everything the base class can do, from
+   repr() to weak references, is the base class's own doing. Only construction, running
+   and, for timers, ordering are ours. */
+
+#ifndef ASYNCHOOKS_HANDLES_H
+#define ASYNCHOOKS_HANDLES_H
+
+#include "core.h"
+
+/* Makes the two types. Needs internals_learn() to have succeeded.
+   Returns: 0, or -1 with an exception set. */
+int handles_prepare(void);
+
+/* From now on asyncio.events.Handle(...) and TimerHandle(...) give ours, or, again,
+   asyncio's. Handles that exist stay what they are and work on. */
+void handles_install(void);
+void handles_uninstall(void);
+
+#endif

@@ -1,0 +1,375 @@
+#include "hooks.h"
+#include "compat.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+/* ---- Hook: one create_hook() ------------------------------------------------------- */
+
+typedef struct Hook {
+    PyObject_HEAD PyObject *callbacks[EVENT_COUNT]; /* owned; NULL: not asked for */
+    uint32_t kinds;
+    bool raises;
+    bool is_enabled;
+    bool is_failing; /* raised since it was enabled: not called again, at once */
+} Hook;
+
+/* The enabled hooks, in the order of enabling. Never changed while an event is told
+   (Node's copy on write): a change is made on a copy that takes its place when the
+   outermost event is over. */
+typedef struct HookList {
+    Py_ssize_t count;
+    Hook *hooks[]; /* owned */
+} HookList;
+
+static HookList *current_list = NULL;
+static HookList *next_list = NULL; /* NULL: no change waits */
+static int telling_depth = 0;
+
+uint32_t hooks_wanted[EVENT_COUNT];
+bool hooks_hear_steps = false;
+void (*hooks_wanted_changed)(void) = NULL;
+
+static void
+list_free(HookList *list)
+{
+    if (list == NULL) {
+        return;
+    }
+    for (Py_ssize_t i = 0; i < list->count; i++) {
+        Py_DECREF(list->hooks[i]);
+    }
+    PyMem_Free(list);
+}
+
+/* Returns: a copy of `list` with room for one more, or NULL with MemoryError set. */
+static HookList *
+list_copy(const HookList *list, const Hook *without)
+{
+    Py_ssize_t count = list != NULL ? list->count : 0;
+    HookList *copy =
+        PyMem_Malloc(sizeof(HookList) + (size_t)(count + 1) * sizeof(Hook *));
+    if (copy == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    copy->count = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (list->hooks[i] != without) {
+            copy->hooks[copy->count++] = (Hook *)Py_NewRef((PyObject *)list->hooks[i]);
+        }
+    }
+    return copy;
+}
+
+/* Puts next_list in force. May run Python code: yes (a dropped hook's dealloc). */
+static void
+apply_next_list(void)
+{
+    HookList *old = current_list;
+    current_list = next_list;
+    next_list = NULL;
+    memset(hooks_wanted, 0, sizeof(hooks_wanted));
+    for (Py_ssize_t i = 0; i < current_list->count; i++) {
+        Hook *hook = current_list->hooks[i];
+        for (int event = 0; event < EVENT_COUNT; event++) {
+            if (hook->callbacks[event] != NULL) {
+                hooks_wanted[event] |= hook->kinds;
+            }
+        }
+    }
+    hooks_hear_steps = (hooks_wanted[EVENT_BEFORE] | hooks_wanted[EVENT_AFTER] |
+                        hooks_wanted[EVENT_SETTLED]) != 0;
+    if (hooks_wanted_changed != NULL) {
+        hooks_wanted_changed();
+    }
+    list_free(old);
+}
+
+/* Adds or removes `hook`. Returns: 0, or -1 with an exception set. */
+static int
+change_list(Hook *hook, bool add)
+{
+    HookList *latest = next_list != NULL ? next_list : current_list;
+    HookList *changed = list_copy(latest, add ? NULL : hook);
+    if (changed == NULL) {
+        return -1;
+    }
+    if (add) {
+        changed->hooks[changed->count++] = (Hook *)Py_NewRef((PyObject *)hook);
+    }
+    hook->is_enabled = add;
+    hook->is_failing = hook->is_failing && !add;
+    HookList *overtaken = next_list;
+    next_list = changed;
+    list_free(overtaken);
+    if (telling_depth == 0) {
+        apply_next_list();
+    }
+    return 0;
+}
+
+static PyObject *
+Hook_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"init",    "before", "after",  "destroy",
+                            "settled", "kinds",  "raises", NULL};
+    PyObject *callbacks[EVENT_COUNT]; /* borrowed */
+    unsigned int kinds;
+    int raises;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOIp:Hook", names, &callbacks[0],
+                                     &callbacks[1], &callbacks[2], &callbacks[3],
+                                     &callbacks[4], &kinds, &raises)) {
+        return NULL;
+    }
+    Hook *self = (Hook *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    for (int event = 0; event < EVENT_COUNT; event++) {
+        if (callbacks[event] != Py_None) {
+            self->callbacks[event] = Py_NewRef(callbacks[event]);
+        }
+    }
+    self->kinds = kinds;
+    self->raises = raises;
+    return (PyObject *)self;
+}
+
+static int
+Hook_traverse(Hook *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    for (int event = 0; event < EVENT_COUNT; event++) {
+        Py_VISIT(self->callbacks[event]);
+    }
+    return 0;
+}
+
+static int
+Hook_clear(Hook *self)
+{
+    for (int event = 0; event < EVENT_COUNT; event++) {
+        Py_CLEAR(self->callbacks[event]);
+    }
+    return 0;
+}
+
+static void
+Hook_dealloc(Hook *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)Hook_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+Hook_enable(Hook *self, PyObject *unused)
+{
+    if (!self->is_enabled && change_list(self, true) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+Hook_disable(Hook *self, PyObject *unused)
+{
+    if (self->is_enabled && change_list(self, false) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef Hook_methods[] = {
+    {"enable", (PyCFunction)Hook_enable, METH_NOARGS,
+     "Tell this hook of events from the end of the current event on."},
+    {"disable", (PyCFunction)Hook_disable, METH_NOARGS,
+     "Tell this hook of no event from the end of the current event on."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef Hook_members[] = {
+    {"enabled", T_BOOL, offsetof(Hook, is_enabled), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot Hook_slots[] = {
+    {Py_tp_doc, "One set of callbacks; see asynchooks.create_hook."},
+    {Py_tp_new, Hook_new},
+    {Py_tp_traverse, Hook_traverse},
+    {Py_tp_clear, Hook_clear},
+    {Py_tp_dealloc, Hook_dealloc},
+    {Py_tp_methods, Hook_methods},
+    {Py_tp_members, Hook_members},
+    {0, NULL},
+};
+
+static PyType_Spec Hook_spec = {
+    .name = "asynchooks._native.Hook",
+    .basicsize = sizeof(Hook),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = Hook_slots,
+};
+
+/* ---- Telling events ---------------------------------------------------------------- */
+
+/* Calls every hook that wants `event` of `kind`. An exception that is set on entry is
+   set on return.
+   Returns: 0, or -1 with the exception of a hook that may raise. May run Python code. */
+static int
+tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
+{
+    /* Owned. */
+    PyObject *outer = PyErr_GetRaisedException();
+    PyObject *raised = NULL;
+    /* Borrowed: not replaced while telling_depth > 0. */
+    HookList *list = current_list;
+
+    telling_depth++;
+    for (Py_ssize_t i = 0; i < list->count; i++) {
+        Hook *hook = list->hooks[i];
+        PyObject *callback = hook->callbacks[event];
+        if (callback == NULL || hook->is_failing || !(hook->kinds & KIND_BIT(kind))) {
+            continue;
+        }
+        PyObject *result = PyObject_Vectorcall(callback, args, nargs, NULL);
+        if (result != NULL) {
+            Py_DECREF(result);
+        } else if (hook->raises && raised == NULL) {
+            raised = PyErr_GetRaisedException();
+        } else {
+            PyErr_WriteUnraisable(callback);
+            hook->is_failing = true;
+            if (hook->is_enabled && change_list(hook, false) < 0) {
+                PyErr_Clear();
+            }
+        }
+    }
+    telling_depth--;
+    if (telling_depth == 0 && next_list != NULL) {
+        apply_next_list();
+    }
+
+    if (raised != NULL) {
+        Py_XDECREF(outer);
+        PyErr_SetRaisedException(raised);
+        return -1;
+    }
+    PyErr_SetRaisedException(outer);
+    return 0;
+}
+
+int
+hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
+{
+    int status = -1;
+    unsigned int kind = record->kind;
+    /* Owned. */
+    PyObject *async_id = PyLong_FromUnsignedLongLong(record->async_id);
+    PyObject *type = PyUnicode_InternFromString(type_name);
+    PyObject *created_by = PyLong_FromUnsignedLongLong(record->created_by);
+    if (async_id != NULL && type != NULL && created_by != NULL) {
+        PyObject *args[] = {async_id, type, created_by, resource};
+        status = tell(EVENT_INIT, kind, args, 4);
+    }
+    Py_XDECREF(async_id);
+    Py_XDECREF(type);
+    Py_XDECREF(created_by);
+    return status;
+}
+
+int
+hooks_emit(Event event, uint64_t async_id, unsigned int kind)
+{
+    PyObject *outer = PyErr_GetRaisedException();
+    PyObject *id = PyLong_FromUnsignedLongLong(async_id);
+    if (id == NULL) {
+        Py_XDECREF(outer);
+        return -1;
+    }
+    PyErr_SetRaisedException(outer);
+    int status = tell(event, kind, &id, 1);
+    Py_DECREF(id);
+    return status;
+}
+
+/* ---- Deaths ------------------------------------------------------------------------ */
+
+/* Objects die inside deallocs, where no Python code may run; Node queues destroy for the
+   same reason. The queue is told after the outermost step of a loop, or, where no step
+   runs, by a pending call of the main thread. */
+typedef struct Death {
+    uint64_t async_id;
+    unsigned int kind;
+} Death;
+
+static Death *deaths = NULL;
+static size_t deaths_capacity = 0;
+static bool is_flushing = false;
+static bool is_flush_pending = false;
+size_t hooks_destroys_queued = 0;
+
+static int
+flush_pending(void *unused)
+{
+    is_flush_pending = false;
+    hooks_flush_destroys();
+    return 0;
+}
+
+void
+hooks_queue_destroy(uint64_t async_id, unsigned int kind)
+{
+    if (hooks_destroys_queued == deaths_capacity) {
+        size_t capacity = deaths_capacity != 0 ? deaths_capacity * 2 : 256;
+        Death *grown = PyMem_RawRealloc(deaths, capacity * sizeof(Death));
+        if (grown == NULL) {
+            return; /* out of memory: one untold death is the smallest harm */
+        }
+        deaths = grown;
+        deaths_capacity = capacity;
+    }
+    deaths[hooks_destroys_queued++] = (Death){async_id, kind};
+    if (execution_top == NULL && !is_flush_pending && !is_flushing) {
+        is_flush_pending = Py_AddPendingCall(flush_pending, NULL) == 0;
+    }
+}
+
+void
+hooks_flush_destroys(void)
+{
+    if (is_flushing || telling_depth > 0) {
+        return;
+    }
+    is_flushing = true;
+    /* A callback may cause more deaths: they join the queue that we walk. */
+    for (size_t i = 0; i < hooks_destroys_queued; i++) {
+        Death death = deaths[i];
+        if (hooks_want(EVENT_DESTROY, death.kind) &&
+            hooks_emit(EVENT_DESTROY, death.async_id, death.kind) < 0) {
+            PyErr_WriteUnraisable(NULL);
+        }
+    }
+    hooks_destroys_queued = 0;
+    is_flushing = false;
+    if (deaths_capacity > 4096) { /* one burst must not stay for ever */
+        PyMem_RawFree(deaths);
+        deaths = NULL;
+        deaths_capacity = 0;
+    }
+}
+
+int
+hooks_add_type(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &Hook_spec, NULL);
+    if (type == NULL) {
+        return -1;
+    }
+    int status = PyModule_AddType(module, (PyTypeObject *)type);
+    Py_DECREF(type);
+    return status;
+}

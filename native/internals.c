@@ -1,0 +1,354 @@
+#include "internals.h"
+#include "compat.h"
+
+#include <string.h>
+#include <structmember.h>
+
+HandleLayout handle_layout;
+PyTypeObject *task_type = NULL;
+PyTypeObject *future_type = NULL;
+
+/* _asynciomodule.c's TaskStepMethWrapper, the callable that a task schedules to begin or
+   to go on after a bare yield. It is private there; its first field is checked when it is
+   learnt. The same from 3.11 to 3.15. */
+typedef struct StepWrapper {
+    PyObject_HEAD PyObject *task;
+} StepWrapper;
+
+static PyTypeObject *step_wrapper_type = NULL; /* owned */
+static PyMethodDef *wakeup_definition =
+    NULL; /* of the builtin method that wakes a task */
+
+/* ---- Learning ---------------------------------------------------------------------- */
+
+/* Returns: new, or NULL with an exception set. May run Python code: yes (import). */
+static PyTypeObject *
+import_type(const char *module_name, const char *name)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    if (module == NULL) {
+        return NULL;
+    }
+    PyObject *type = PyObject_GetAttrString(module, name);
+    Py_DECREF(module);
+    if (type != NULL && !PyType_Check(type)) {
+        PyErr_Format(PyExc_RuntimeError, "%s.%s is %R, expected a class", module_name,
+                     name, type);
+        Py_CLEAR(type);
+    }
+    return (PyTypeObject *)type;
+}
+
+/* Returns: 0, or -1 with RuntimeError set. */
+static int
+learn_slot(PyTypeObject *type, const char *name, Py_ssize_t *offset)
+{
+    PyObject *dict = PyType_GetDict(type);
+    PyObject *descriptor = PyDict_GetItemString(dict, name); /* borrowed */
+    Py_DECREF(dict);
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+        PyErr_Format(PyExc_RuntimeError, "%s has no slot `%s`", type->tp_name, name);
+        return -1;
+    }
+    *offset = ((PyMemberDescrObject *)descriptor)->d_member->offset;
+    return 0;
+}
+
+/* Returns: 0, or -1 with RuntimeError set. */
+static int
+learn_handles(void)
+{
+    HandleLayout *layout = &handle_layout;
+    layout->type = import_type("asyncio.events", "Handle");
+    layout->timer_type = import_type("asyncio.events", "TimerHandle");
+    if (layout->type == NULL || layout->timer_type == NULL) {
+        return -1;
+    }
+    const struct {
+        PyTypeObject *type;
+        const char *name;
+        Py_ssize_t *offset;
+    } slots[] = {
+        {layout->type, "_callback", &layout->callback},
+        {layout->type, "_args", &layout->args},
+        {layout->type, "_cancelled", &layout->cancelled},
+        {layout->type, "_context", &layout->context},
+        {layout->type, "_loop", &layout->loop},
+        {layout->type, "_repr", &layout->repr},
+        {layout->type, "_source_traceback", &layout->source_traceback},
+        {layout->timer_type, "_when", &layout->when},
+        {layout->timer_type, "_scheduled", &layout->scheduled},
+    };
+    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
+        if (learn_slot(slots[i].type, slots[i].name, slots[i].offset) < 0) {
+            return -1;
+        }
+    }
+    /* Seven slots, and a list of weak references, which stands before the object from 3.12
+       on; one more is one that we would leave unset. */
+    Py_ssize_t pointers = layout->type->tp_weaklistoffset > 0 ? 8 : 7;
+    Py_ssize_t expected =
+        (Py_ssize_t)sizeof(PyObject) + pointers * (Py_ssize_t)sizeof(PyObject *);
+    if (layout->type->tp_basicsize != expected ||
+        layout->timer_type->tp_basicsize != expected + 2 * (Py_ssize_t)sizeof(void *) ||
+        layout->type->tp_dictoffset != 0) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "asyncio's handles have %zd and %zd bytes, expected %zd and %zd",
+                     layout->type->tp_basicsize, layout->timer_type->tp_basicsize,
+                     expected, expected + 2 * (Py_ssize_t)sizeof(void *));
+        return -1;
+    }
+    return 0;
+}
+
+int
+internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
+{
+    if (internals_are_learnt()) {
+        return 0;
+    }
+    if (learn_handles() < 0) {
+        return -1;
+    }
+    task_type = import_type("_asyncio", "Task");
+    future_type = import_type("_asyncio", "Future");
+    if (task_type == NULL || future_type == NULL) {
+        return -1;
+    }
+    if (!PyObject_TypeCheck(task, task_type)) {
+        PyErr_Format(PyExc_RuntimeError, "the probe's task is %R, expected a C task",
+                     task);
+        return -1;
+    }
+    /* With its module's name from 3.12 on. */
+    const char *dot = strrchr(Py_TYPE(step)->tp_name, '.');
+    const char *step_name = dot != NULL ? dot + 1 : Py_TYPE(step)->tp_name;
+    if (strcmp(step_name, "TaskStepMethWrapper") != 0 ||
+        Py_TYPE(step)->tp_basicsize < (Py_ssize_t)sizeof(StepWrapper) ||
+        ((StepWrapper *)step)->task != task) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "a task's step is %R, expected a TaskStepMethWrapper of it", step);
+        return -1;
+    }
+    if (!PyCFunction_CheckExact(wakeup) || PyCFunction_GET_SELF(wakeup) != task) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "a task's wake-up is %R, expected a builtin method of it", wakeup);
+        return -1;
+    }
+    PyMethodDef *definition = ((PyCFunctionObject *)wakeup)->m_ml;
+    if (definition->ml_flags != METH_O || Py_TYPE(step)->tp_call == NULL) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "a task's wake-up has call flags %#x, expected one argument",
+                     definition->ml_flags);
+        return -1;
+    }
+    step_wrapper_type = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(step));
+    wakeup_definition = definition;
+    return 0;
+}
+
+bool
+internals_are_learnt(void)
+{
+    return wakeup_definition != NULL;
+}
+
+PyObject *
+task_of_step(PyObject *callback)
+{
+    if (Py_IS_TYPE(callback, step_wrapper_type)) {
+        return ((StepWrapper *)callback)->task;
+    }
+    if (PyCFunction_CheckExact(callback) &&
+        ((PyCFunctionObject *)callback)->m_ml == wakeup_definition) {
+        return PyCFunction_GET_SELF(callback);
+    }
+    return NULL;
+}
+
+StepFunctions
+get_step_functions(void)
+{
+    return (StepFunctions){step_wrapper_type->tp_call, wakeup_definition->ml_meth};
+}
+
+void
+set_step_functions(StepFunctions functions)
+{
+    step_wrapper_type->tp_call = functions.step;
+    wakeup_definition->ml_meth = functions.wakeup;
+}
+
+/* ---- Exchanging -------------------------------------------------------------------- */
+
+/* Calls `visit` for `type` and, depth first, all its subclasses. */
+static void
+for_each_subclass(PyTypeObject *type, void (*visit)(PyTypeObject *, void *), void *arg)
+{
+    visit(type, arg);
+    PyObject *subclasses =
+        PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    if (subclasses == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(subclasses); i++) {
+        for_each_subclass((PyTypeObject *)PyList_GET_ITEM(subclasses, i), visit, arg);
+    }
+    Py_DECREF(subclasses);
+}
+
+struct InitExchange {
+    initproc old, new;
+};
+
+static void
+exchange_init_of(PyTypeObject *type, void *arg)
+{
+    struct InitExchange *exchange = arg;
+    if (type->tp_init == exchange->old) {
+        type->tp_init = exchange->new;
+        PyType_Modified(type);
+    }
+}
+
+void
+exchange_init(PyTypeObject *type, initproc old, initproc new)
+{
+    struct InitExchange exchange = {old, new};
+    for_each_subclass(type, exchange_init_of, &exchange);
+    /* super().__init__() of a Python subclass comes this way. */
+    PyObject *dict = PyType_GetDict(type);
+    PyObject *wrapper = PyDict_GetItemString(dict, "__init__"); /* borrowed */
+    if (wrapper != NULL && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type)) {
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped = (void *)new;
+    }
+    Py_DECREF(dict);
+}
+
+struct DeallocExchange {
+    destructor old, new;
+};
+
+static void
+exchange_dealloc_of(PyTypeObject *type, void *arg)
+{
+    struct DeallocExchange *exchange = arg;
+    if (type->tp_dealloc == exchange->old) {
+        type->tp_dealloc = exchange->new;
+    }
+}
+
+void
+exchange_dealloc(PyTypeObject *type, destructor old, destructor new)
+{
+    struct DeallocExchange exchange = {old, new};
+    for_each_subclass(type, exchange_dealloc_of, &exchange);
+}
+
+#if PY_VERSION_HEX >= 0x030e0000
+
+/* object.__new__ for a class whose own it is not any more. */
+static PyObject *
+new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *result = NULL;
+    PyObject *nothing = PyTuple_New(0); /* owned */
+    if (nothing != NULL) {
+        result = PyBaseObject_Type.tp_new(type, nothing, NULL);
+        Py_DECREF(nothing);
+    }
+    return result;
+}
+
+/* From 3.14 on the interpreter makes objects of a simple class, one with object's tp_new,
+   without calling the class, where that happens often. With another tp_new it does not. */
+static void
+keep_from_specializing(PyTypeObject *type, bool is_kept)
+{
+    newfunc from = is_kept ? PyBaseObject_Type.tp_new : new_object;
+    if (type->tp_new == from) {
+        type->tp_new = is_kept ? new_object : PyBaseObject_Type.tp_new;
+    }
+}
+
+#else
+
+static void
+keep_from_specializing(PyTypeObject *type, bool is_kept)
+{
+}
+
+#endif
+
+void
+set_class_vectorcall(PyTypeObject *type, vectorcallfunc function)
+{
+    type->tp_vectorcall = function;
+    keep_from_specializing(type, function != NULL);
+    /* Call sites that the interpreter has specialised for this class look again. */
+    PyType_Modified(type);
+}
+
+/* Returns: the descriptor of C method `name`, borrowed, or NULL without an exception. */
+static PyMethodDescrObject *
+method_descriptor(PyTypeObject *type, const char *name)
+{
+    PyObject *dict = PyType_GetDict(type);
+    PyObject *descriptor = PyDict_GetItemString(dict, name); /* borrowed */
+    Py_DECREF(dict);
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyMethodDescr_Type)) {
+        return NULL;
+    }
+    return (PyMethodDescrObject *)descriptor;
+}
+
+PyMethodDef *
+method_definition(PyTypeObject *type, const char *name)
+{
+    PyMethodDescrObject *method = method_descriptor(type, name);
+    if (method == NULL) {
+        PyErr_Format(PyExc_RuntimeError, "%s.%s is not a C method", type->tp_name, name);
+        return NULL;
+    }
+    return method->d_method;
+}
+
+void
+set_method_definition(PyTypeObject *type, const char *name, PyMethodDef *definition)
+{
+    PyMethodDescrObject *method = method_descriptor(type, name);
+    if (method != NULL) {
+        method->d_method = definition;
+        PyType_Modified(type);
+    }
+}
+
+PyObject *
+lookup_in_type(PyTypeObject *type, PyObject *name)
+{
+    return _PyType_Lookup(type, name);
+}
+
+int
+set_type_attribute(PyTypeObject *type, PyObject *name, PyObject *value)
+{
+    if (!(type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
+        return value != NULL ? PyObject_SetAttr((PyObject *)type, name, value)
+                             : PyObject_DelAttr((PyObject *)type, name);
+    }
+    if (PyUnicode_GET_LENGTH(name) > 1 && PyUnicode_READ_CHAR(name, 0) == '_' &&
+        PyUnicode_READ_CHAR(name, 1) == '_') {
+        PyErr_Format(PyExc_TypeError,
+                     "`%U` of immutable type %s may stand behind a slot; only plain "
+                     "attributes can be set",
+                     name, type->tp_name);
+        return -1;
+    }
+    PyObject *dict = PyType_GetDict(type);
+    int status =
+        value != NULL ? PyDict_SetItem(dict, name, value) : PyDict_DelItem(dict, name);
+    Py_DECREF(dict);
+    PyType_Modified(type);
+    return status;
+}

@@ -1,0 +1,71 @@
+/* Every reach into CPython's internals, and nothing else.
+
+   Each is checked when the core is configured (internals_learn) against objects that the
+   running interpreter made; what does not look as expected raises, and the engine then
+   steps aside with that message. */
+
+#ifndef ASYNCHOOKS_INTERNALS_H
+#define ASYNCHOOKS_INTERNALS_H
+
+#include "core.h"
+
+/* Where the slots of asyncio.events.Handle and TimerHandle lie, from their member
+   descriptors. */
+typedef struct HandleLayout {
+    PyTypeObject *type;       /* owned: asyncio.events.Handle */
+    PyTypeObject *timer_type; /* owned: asyncio.events.TimerHandle */
+    Py_ssize_t callback, args, cancelled, context, loop, repr, source_traceback;
+    Py_ssize_t when, scheduled; /* of TimerHandle */
+} HandleLayout;
+
+extern HandleLayout handle_layout;
+
+#define SLOT_AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
+
+/* The C types asyncio.Task and asyncio.Future of module _asyncio, owned. */
+extern PyTypeObject *task_type;
+extern PyTypeObject *future_type;
+
+/* Finds the types and layouts, and learns from `step` (what a new task hands to
+   loop.call_soon) and `wakeup` (what a finished future hands to it) how a step names its
+   `task`.
+   Returns: 0, or -1 with RuntimeError set that says what was not as expected. */
+int internals_learn(PyObject *step, PyObject *wakeup, PyObject *task);
+bool internals_are_learnt(void);
+
+/* Returns: the task whose step `callback` is, borrowed from it, or NULL. */
+PyObject *task_of_step(PyObject *callback);
+
+/* What runs a task: the call of a step, which names it, and its wake-up, which it is the
+   self of. Both are CPython's until exchanged. */
+typedef struct StepFunctions {
+    ternaryfunc step;
+    PyCFunction wakeup;
+} StepFunctions;
+
+StepFunctions get_step_functions(void);
+void set_step_functions(StepFunctions functions);
+
+/* Exchanges a slot of `type`, and the slot wrapper that Python code reaches it by, for
+   `type` and those of its subclasses that inherited `old`. */
+void exchange_init(PyTypeObject *type, initproc old, initproc new);
+void exchange_dealloc(PyTypeObject *type, destructor old, destructor new);
+
+/* Makes a call of the class `type` itself go to `function` (NULL: as before). */
+void set_class_vectorcall(PyTypeObject *type, vectorcallfunc function);
+
+/* The definition behind a C method of `type`, whose descriptor, and whoever holds it, stay
+   the same when it is set. Of the two definitions only the function may differ.
+   Returns: borrowed, or NULL with RuntimeError set. */
+PyMethodDef *method_definition(PyTypeObject *type, const char *name);
+void set_method_definition(PyTypeObject *type, const char *name, PyMethodDef *definition);
+
+/* Returns: what `name` is in the classes of `type`, without binding, borrowed, or NULL
+   without an exception. */
+PyObject *lookup_in_type(PyTypeObject *type, PyObject *name);
+
+/* Sets (value) or deletes (NULL) an attribute of any type, immutable ones too.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
+int set_type_attribute(PyTypeObject *type, PyObject *name, PyObject *value);
+
+#endif
