@@ -1,0 +1,65 @@
+"""asynchooks: Node's async_hooks and AsyncLocalStorage for Python, and request tracing on top.
+
+General layout: `hooks`, `resources` and `storage` are the API over the C core `_native`; `loops`
+and `boundaries` connect it to the running program; `tracing` and `libraries` make requests, spans
+and log lines of what it sees; `engine` switches all of that on and off. `viewer` and `cli` are the
+tools around it. Importing this package changes nothing; `enable()` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asynchooks.engine import disable, enable, is_enabled
+from asynchooks.hooks import (
+    AsyncHook,
+    create_hook,
+    execution_async_id,
+    execution_async_resource,
+    trigger_async_id,
+)
+from asynchooks.resources import AsyncResource
+from asynchooks.storage import AsyncLocalStorage
+
+# isort: split
+# Last: `asynchooks.resources` is this function, not the module of that name, which is imported now.
+from asynchooks.inspection import ResourceInfo, Tree, resources, tree
+
+if TYPE_CHECKING:
+    from asynchooks.diagnosis import watch
+    from asynchooks.tracing import Request, current_request
+
+__all__ = (
+    "AsyncHook",
+    "AsyncLocalStorage",
+    "AsyncResource",
+    "Request",
+    "ResourceInfo",
+    "Tree",
+    "create_hook",
+    "current_request",
+    "disable",
+    "enable",
+    "execution_async_id",
+    "execution_async_resource",
+    "is_enabled",
+    "resources",
+    "tree",
+    "trigger_async_id",
+    "watch",
+)
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Tracing is imported when it is asked for: most programs that import us do not need it.
+    if name in ("Request", "current_request"):
+        from asynchooks import tracing
+
+        return getattr(tracing, name)
+    if name == "watch":
+        from asynchooks.diagnosis import watch
+
+        return watch
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,56 @@
+"""Replacing attributes of other people's classes and modules, and putting them back.
+
+Every patch that asynchooks makes in Python goes through `Patches`, so that `disable()` can undo
+all of them, in reverse order, and so that it never undoes what somebody else did after us.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asynchooks import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+_ABSENT: Any = object()
+
+
+class Patches:
+    """A set of replaced attributes that is undone as a whole. Not thread-safe: the engine's lock
+    is held by whoever installs and undoes."""
+
+    def __init__(self) -> None:
+        self._replaced: list[tuple[type | ModuleType, str, Any, Any]] = []
+
+    def replace(self, owner: type | ModuleType, name: str, value: Any) -> None:
+        """Set `owner.name` to `value`, also where `owner` is an immutable type of the C library
+        (`sqlite3.Cursor`). The original, or its absence, is remembered."""
+        original = vars(owner).get(name, _ABSENT)
+        _set(owner, name, value)
+        self._replaced.append((owner, name, original, value))
+
+    def wrap(self, owner: type | ModuleType, name: str, make: Callable[[Any], Any]) -> None:
+        """Replace `owner.name` by `make(original)`; `original` is what `getattr` finds."""
+        self.replace(owner, name, make(getattr(owner, name)))
+
+    def undo(self) -> None:
+        """Put back every attribute that still is ours. One that was replaced over us stays: it
+        calls us, and we call through."""
+        while self._replaced:
+            owner, name, original, value = self._replaced.pop()
+            if vars(owner).get(name, _ABSENT) is value:
+                _set(owner, name, original)
+
+
+def _set(owner: type | ModuleType, name: str, value: Any) -> None:
+    if isinstance(owner, type):
+        if value is _ABSENT:
+            _native.delete_type_attribute(owner, name)
+        else:
+            _native.set_type_attribute(owner, name, value)
+    elif value is _ABSENT:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, value)

@@ -1,0 +1,81 @@
+"""Switching asynchooks on and off: the layers, in order, under one lock."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+
+from asynchooks import _native, boundaries, loops
+from asynchooks._reporting import report_once
+
+__all__ = ("disable", "enable", "is_enabled")
+
+_lock = threading.RLock()
+_is_tracing = False
+_is_exit_registered = False
+
+
+def enable(*, tracing: bool = False) -> None:
+    """Put the engine in force: ids, causes and hooks, and context that crosses threads and pools.
+
+    Args:
+        tracing: also record requests, queries, calls and log lines, and export them as OTLP
+            (what `asynchooks run` does).
+
+    May be called at any time, in any thread, also while loops run, and again. Where this
+    interpreter's asyncio does not look as expected, asynchooks steps aside with one warning and
+    changes nothing.
+    """
+    global _is_tracing
+    with _lock:
+        if not _native.is_enabled() and not _enable_core():
+            return
+        if tracing and not _is_tracing:
+            # Imported here: the engine alone must cost no more than itself.
+            from asynchooks import libraries
+            from asynchooks import tracing as tracing_layer
+
+            tracing_layer.install()
+            libraries.install()
+            _is_tracing = True
+
+
+def disable() -> None:
+    """Put everything back as it was. Safe to call at any time, and again."""
+    global _is_tracing
+    with _lock:
+        if _is_tracing:
+            from asynchooks import libraries
+            from asynchooks import tracing as tracing_layer
+
+            libraries.uninstall()
+            tracing_layer.uninstall()
+            _is_tracing = False
+        if _native.is_enabled():
+            boundaries.uninstall()
+            loops.uninstall()
+
+
+def is_enabled() -> bool:
+    """Whether the engine is in force."""
+    return _native.is_enabled()
+
+
+def _enable_core() -> bool:
+    global _is_exit_registered
+    try:
+        loops.install()
+    except (RuntimeError, ImportError, AttributeError) as exc:
+        report_once(
+            "engine.core",
+            "asynchooks stepped aside: %s. This Python is not one that it knows; "
+            "please report it with the output of `python -VV`",
+            exc,
+        )
+        return False
+    boundaries.install()
+    if not _is_exit_registered:
+        # Nothing of ours may run once the interpreter is being taken down.
+        atexit.register(disable)
+        _is_exit_registered = True
+    return True
