@@ -1,0 +1,71 @@
+"""aiosqlite: a connection has a thread of its own, to which every call is handed.
+
+The span is made where the application awaits, which is the line that caused the query; sqlite3's
+own span in the thread is suppressed. What else runs there (SQL functions, commit) has the context
+of the caller. The thread itself belongs to nobody, so that no request stays in it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from typing import TYPE_CHECKING, Any
+
+from asynchooks._detached import call_detached
+from asynchooks.libraries.calls import fail, guarded, step_out
+from asynchooks.libraries.database import query_span
+from asynchooks.tracing import suppress_tracing
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from asynchooks._patching import Patches
+    from asynchooks.tracing import Span
+
+NAME = "aiosqlite"
+MODULE = "aiosqlite"
+SUPPORTED = ("0.17", "1")
+
+_QUERIES = frozenset(
+    ("execute", "executemany", "executescript", "_execute_insert", "_execute_fetchall")
+)
+
+
+def install(patches: Patches, module: ModuleType) -> None:
+    patches.wrap(module.Connection, "_execute", _make_execute)
+    patches.wrap(module.Connection, "__await__", _make_await)
+
+
+def _make_execute(original: Any) -> Any:
+    @functools.wraps(original)
+    async def _execute(self: Any, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        span = guarded(original, _begin, fn, args)
+        context = contextvars.copy_context()
+        if span is not None:
+            context.run(suppress_tracing().__enter__)
+        try:
+            result = await original(self, context.run, fn, *args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            fail(span, exc)
+            raise
+        if span is not None:
+            span.end()
+        return result
+
+    return _execute
+
+
+def _make_await(original: Any) -> Any:
+    @functools.wraps(original)
+    def __await__(self: Any) -> Any:
+        # Starts the thread and returns an iterator, which runs in the awaiting task's context.
+        return call_detached(original, self)
+
+    return __await__
+
+
+def _begin(fn: Any, args: tuple[Any, ...]) -> Span | None:
+    if getattr(fn, "__name__", "") not in _QUERIES or not args or not isinstance(args[0], str):
+        return None
+    return query_span("sqlite", args[0])

@@ -1,0 +1,110 @@
+"""Wrapping a call in a span: what the files of this package share.
+
+A wrapper calls the original exactly once, with its own arguments, and passes on its result or
+exception unchanged. What it does of its own may fail: that is reported once, and the call goes
+through.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from asynchooks._reporting import report_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asynchooks.tracing import Span
+
+    # From the arguments of a call to its span, or None where there is nothing to record.
+    Begin = Callable[..., Span | None]
+    # Adds to a span what the call's result tells.
+    Finish = Callable[[Span, Any], None]
+    # Puts back what `Begin` has changed in the arguments.
+    Restore = Callable[..., None]
+
+__all__ = ("fail", "guarded", "step_out", "traced")
+
+
+def guarded(
+    original: Callable[..., Any], step: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """`step(*args, **kwargs)`, or None where it raises, which is reported once."""
+    try:
+        return step(*args, **kwargs)
+    except Exception:
+        name = f"{original.__module__}.{original.__qualname__}"
+        report_once(f"call.{name}", "asynchooks could not record a call of %s", name, exc_info=True)
+        return None
+
+
+def step_out(exc: BaseException) -> None:
+    """Take the wrapper's own frame out of the traceback of `exc`, before a bare `raise`."""
+    if exc.__traceback__ is not None:
+        exc.__traceback__ = exc.__traceback__.tb_next
+
+
+def traced(
+    begin: Begin, finish: Finish | None = None, restore: Restore | None = None
+) -> Callable[[Any], Any]:
+    """A wrapper, for `Patches.wrap`, of a function or coroutine function: the span that
+    `begin(*args, **kwargs)` starts lasts as long as the call, and fails when it does. In the end
+    `restore(*args, **kwargs)` is called, where there is a span."""
+
+    def make(original: Any) -> Any:
+        if inspect.iscoroutinefunction(original):
+
+            @functools.wraps(original)
+            async def call_async(*args: Any, **kwargs: Any) -> Any:
+                span = guarded(original, begin, *args, **kwargs)
+                try:
+                    result = await original(*args, **kwargs)
+                except BaseException as exc:
+                    step_out(exc)
+                    fail(span, exc)
+                    raise
+                else:
+                    succeed(span, result)
+                    return result
+                finally:
+                    leave(span, args, kwargs)
+
+            return call_async
+
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            span = guarded(original, begin, *args, **kwargs)
+            try:
+                result = original(*args, **kwargs)
+            except BaseException as exc:
+                step_out(exc)
+                fail(span, exc)
+                raise
+            else:
+                succeed(span, result)
+                return result
+            finally:
+                leave(span, args, kwargs)
+
+        return call
+
+    def succeed(span: Span | None, result: Any) -> None:
+        if span is not None:
+            if finish is not None:
+                guarded(finish, finish, span, result)
+            span.end()
+
+    def leave(span: Span | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if span is not None and restore is not None:
+            guarded(restore, restore, *args, **kwargs)
+
+    return make
+
+
+def fail(span: Span | None, exc: BaseException) -> None:
+    """End the span of a call that raised."""
+    if span is not None:
+        span.record_exception(exc)
+        span.end()

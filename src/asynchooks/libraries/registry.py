@@ -1,0 +1,119 @@
+"""Which libraries there are, and putting them in force when they are imported."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from importlib import metadata
+from typing import TYPE_CHECKING, Protocol
+
+from asynchooks._imports import when_imported
+from asynchooks._patching import Patches
+from asynchooks._reporting import report_once
+from asynchooks.libraries import (
+    aiosqlite,
+    asyncpg,
+    fastapi,
+    httpx,
+    hypercorn,
+    logging,
+    sqlite3,
+    starlette,
+    uvicorn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+__all__ = ("LIBRARIES", "Library", "install", "uninstall")
+
+
+class Library(Protocol):
+    """What each file of this package offers."""
+
+    @property
+    def NAME(self) -> str:
+        """The distribution's name, and the one in OTEL_PYTHON_DISABLED_INSTRUMENTATIONS."""
+
+    @property
+    def MODULE(self) -> str:
+        """The module whose import is waited for."""
+
+    @property
+    def SUPPORTED(self) -> tuple[str, str] | None:
+        """From which version, and below which; None where it comes with Python."""
+
+    def install(self, patches: Patches, module: ModuleType) -> None:
+        """Replace what is to be seen, in `module` or what it imports."""
+
+
+LIBRARIES: tuple[Library, ...] = (
+    uvicorn,
+    hypercorn,
+    starlette,
+    fastapi,
+    sqlite3,
+    aiosqlite,
+    asyncpg,
+    httpx,
+    logging,
+)
+
+_patches = Patches()
+_stop_waiting: list[Callable[[], None]] = []
+
+
+def install() -> None:
+    """Put every library in force that is not switched off by name in
+    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` (a list with commas)."""
+    if _stop_waiting:
+        return
+    disabled = {
+        name.strip()
+        for name in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
+    }
+    _stop_waiting.extend(
+        when_imported(library.MODULE, partial(_install_one, library))
+        for library in LIBRARIES
+        if library.NAME not in disabled
+    )
+
+
+def uninstall() -> None:
+    """Put every library back as it was."""
+    while _stop_waiting:
+        _stop_waiting.pop()()
+    _patches.undo()
+
+
+def _install_one(library: Library, module: ModuleType) -> None:
+    if _is_supported(library):
+        library.install(_patches, module)
+
+
+def _is_supported(library: Library) -> bool:
+    if library.SUPPORTED is None:
+        return True
+    try:
+        version = metadata.version(library.NAME)
+    except metadata.PackageNotFoundError:
+        return True  # vendored, or on the path: there is nothing to compare
+    first, below = library.SUPPORTED
+    if _numbers(first) <= _numbers(version) < _numbers(below):
+        return True
+    report_once(
+        f"library.{library.NAME}",
+        "asynchooks leaves %s alone: version %s found, %s or newer and below %s expected",
+        library.NAME,
+        version,
+        first,
+        below,
+    )
+    return False
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()

@@ -1,0 +1,81 @@
+"""Tracing: requests, and the spans that belong to them, from their start to OTLP."""
+
+from __future__ import annotations
+
+from asynchooks.tracing import tasks
+from asynchooks.tracing.config import Config
+from asynchooks.tracing.current import (
+    current_span,
+    is_suppressed,
+    start_span,
+    suppress_tracing,
+    use_span,
+)
+from asynchooks.tracing.exporter import Exporter, Stats
+from asynchooks.tracing.propagation import extract_traceparent, format_traceparent
+from asynchooks.tracing.request import Request, current_request, request_of_root, start_request
+from asynchooks.tracing.span import (
+    Event,
+    Link,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    set_sink,
+)
+
+__all__ = (
+    "Event",
+    "Link",
+    "Request",
+    "Span",
+    "SpanContext",
+    "SpanKind",
+    "StatusCode",
+    "current_request",
+    "current_span",
+    "extract_traceparent",
+    "flush",
+    "format_traceparent",
+    "install",
+    "is_suppressed",
+    "request_of_root",
+    "set_sink",
+    "start_request",
+    "start_span",
+    "stats",
+    "suppress_tracing",
+    "uninstall",
+    "use_span",
+)
+
+_exporter: Exporter | None = None
+
+
+def install() -> None:
+    """Export spans from now on to where the environment says, and make spans of tasks."""
+    global _exporter
+    if _exporter is None:
+        _exporter = Exporter(Config.from_environment())
+        set_sink(_exporter.submit)
+    tasks.install()
+
+
+def uninstall() -> None:
+    """Send what waits, for at most 2 seconds, and record nothing more."""
+    global _exporter
+    tasks.uninstall()
+    if _exporter is not None:
+        set_sink(None)
+        _exporter.shutdown()
+        _exporter = None
+
+
+def flush(timeout: float = 2.0) -> bool:
+    """Send what waits, for at most `timeout` seconds. Returns whether all was sent or dropped."""
+    return _exporter is None or _exporter.flush(timeout)
+
+
+def stats() -> Stats:
+    """How many spans of this process have ended, were sent and were dropped."""
+    return _exporter.stats() if _exporter is not None else Stats(0, 0, 0, 0)

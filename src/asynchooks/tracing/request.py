@@ -1,0 +1,136 @@
+"""A request: the root of everything that it causes."""
+
+from __future__ import annotations
+
+import weakref
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from asynchooks import _native
+from asynchooks.tracing.current import current_span
+from asynchooks.tracing.span import Span, SpanContext, SpanKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynchooks.tracing.span import AttributeValue
+
+__all__ = ("Request", "current_request", "request_of_root", "start_request")
+
+# A request keeps its newest spans for whoever asks; all of them are exported all the same.
+MAXIMUM_SPANS = 1000
+
+# While something holds them.
+_by_root: weakref.WeakValueDictionary[int, Request] = weakref.WeakValueDictionary()
+
+
+class Request:
+    """One incoming request, from anywhere downstream of it: `asynchooks.current_request()`.
+
+    Attributes:
+        id: the request id: taken from `x-request-id`, or made.
+        method, path: as they came.
+        root_async_id: the root of every resource that this request causes.
+        span: the server span.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_route",
+        "_spans",
+        "_user",
+        "id",
+        "method",
+        "path",
+        "root_async_id",
+        "span",
+    )
+
+    def __init__(self, request_id: str, method: str, path: str, root_async_id: int) -> None:
+        self.id = request_id
+        self.method = method
+        self.path = path
+        self.root_async_id = root_async_id
+        self.span: Span
+        self._route: str | None = None
+        self._user: str | None = None
+        self._spans: list[Span] = []
+
+    def __repr__(self) -> str:
+        return f"<Request {self.id} {self.method} {self.route or self.path}>"
+
+    @property
+    def route(self) -> str | None:
+        """The route's template, once the framework has matched it: `/orders/{order_id}`."""
+        return self._route
+
+    @route.setter
+    def route(self, route: str) -> None:
+        self._route = route
+        self.span.set_attribute("http.route", route)
+        self.span.update_name(f"{self.method} {route}")
+
+    @property
+    def user(self) -> str | None:
+        """On whose behalf the request is; set it where you authenticate."""
+        return self._user
+
+    @user.setter
+    def user(self, user: str) -> None:
+        self._user = user
+        self.span.set_attribute("enduser.id", user)
+
+    @property
+    def start_time(self) -> datetime:
+        """When the request began, in UTC."""
+        return datetime.fromtimestamp(self.span.start_time / 1e9, UTC)
+
+    @property
+    def trace_id(self) -> str:
+        """The W3C trace id, 32 hex digits."""
+        return f"{self.span.context.trace_id:032x}"
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The spans that have ended so far, the newest 1,000."""
+        return tuple(self._spans[-MAXIMUM_SPANS:])
+
+    def add_span(self, span: Span) -> None:
+        """Called by each span of this request when it ends, in its thread. No lock: a span may end
+        in a finalizer, in the middle of this very method."""
+        self._spans.append(span)
+        if len(self._spans) >= 2 * MAXIMUM_SPANS:
+            del self._spans[:MAXIMUM_SPANS]
+
+
+def start_request(
+    *,
+    request_id: str,
+    method: str,
+    path: str,
+    parent: SpanContext | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+) -> Request:
+    """Begin a request: a new root, whatever was current before, and its server span.
+
+    `parent` is the caller's span from `traceparent`. The caller makes `request.span` current and
+    ends it.
+    """
+    request = Request(request_id, method, path, _native.start_root())
+    _by_root[request.root_async_id] = request
+    request.span = Span(
+        method, kind=SpanKind.SERVER, parent=parent, request=request, attributes=attributes
+    )
+    request.span.set_attribute("asynchooks.request_id", request_id)
+    return request
+
+
+def current_request() -> Request | None:
+    """The request that what runs here belongs to, or None outside of any."""
+    span = current_span()
+    return span.request if span is not None else None
+
+
+def request_of_root(root: int) -> Request | None:
+    """The request that is the root of this id, while anything still holds it."""
+    return _by_root.get(root)

@@ -1,0 +1,98 @@
+"""Tasks that a request creates, as spans: what its handler started, and where."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from asynchooks.hooks import create_hook
+from asynchooks.tracing.callsite import find_call_site
+from asynchooks.tracing.current import context_span, current_span, is_suppressed, task_spans
+from asynchooks.tracing.span import Span, StatusCode
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from asynchooks.hooks import AsyncHook
+
+__all__ = ("install", "uninstall")
+
+# A program that never ends its tasks must not make us grow: beyond this, tasks have no span.
+MAXIMUM_OPEN = 10_000
+
+# Weak: a task that nobody holds must die as it would without us.
+_tasks: dict[int, weakref.ref[asyncio.Task[Any]]] = {}
+_hook: AsyncHook | None = None
+
+
+def install() -> None:
+    """Make a span of every task that is created under a request."""
+    global _hook
+    if _hook is None:
+        _hook = create_hook(init=_init, settled=_settled, destroy=_destroy, kinds=("Task",))
+        _hook.enable()
+
+
+def uninstall() -> None:
+    """Make no more spans. Those that are open are forgotten."""
+    global _hook
+    if _hook is not None:
+        _hook.disable()
+        _hook = None
+        task_spans.clear()
+        _tasks.clear()
+
+
+def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None:
+    inherited = context_span()
+    if inherited is None or inherited.request is None or is_suppressed():
+        return
+    if len(task_spans) >= MAXIMUM_OPEN:
+        return
+    parent = current_span() or inherited
+    task: asyncio.Task[Any] = resource  # type: ignore[assignment] # by the hook's kinds
+    span = Span(
+        f"task {_name_of(task)}",
+        parent=parent.context,
+        request=parent.request,
+        attributes={"asynchooks.kind": "task", "asynchooks.async_id": async_id},
+        call_site=find_call_site(),
+    )
+    task_spans[async_id] = (span, inherited)
+    _tasks[async_id] = weakref.ref(task)
+
+
+def _settled(async_id: int) -> None:
+    _end(async_id)
+
+
+def _destroy(async_id: int) -> None:
+    # A task that was never finished: the loop is gone, or its coroutine was.
+    _end(async_id)
+
+
+def _end(async_id: int) -> None:
+    entry = task_spans.pop(async_id, None)
+    reference = _tasks.pop(async_id, None)
+    if entry is None or reference is None:
+        return
+    span = entry[0]
+    task = reference()
+    if task is not None and task.done():
+        if task.cancelled():
+            span.set_attribute("asynchooks.cancelled", True)
+        else:
+            # Not task.exception(): that marks it as retrieved, and asyncio's warning is lost.
+            exception = getattr(task, "_exception", None)
+            if exception is not None:
+                span.record_exception(exception)
+    else:
+        span.set_status(StatusCode.ERROR, "the task was dropped before it was done")
+    if span.request is not None and span.request.span.end_time is not None:
+        span.set_attribute("asynchooks.outlives_request", True)
+    span.end()
+
+
+def _name_of(task: asyncio.Task[Any]) -> str:
+    coroutine = task.get_coro()
+    return getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
