@@ -1,0 +1,181 @@
+"""The store: SQLite, one writer, any number of readers.
+
+Each export is one transaction, finished before the exporter has its answer: what was accepted
+survives `kill -9` (WAL, synchronous=NORMAL: the end of the process loses nothing; the end of the
+machine may lose the last moments).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asynchooks.viewer.errors import ViewerError
+from asynchooks.viewer.schema import migrate
+from asynchooks.viewer.summary import COLUMNS, summarize_trace
+
+if TYPE_CHECKING:
+    from asynchooks.viewer.model import Batch, Process
+
+__all__ = ("Store", "default_store_path")
+
+# What is kept: the newest. Older traces go in chunks, so that no export waits long.
+MAXIMUM_REQUESTS = 100_000
+CHUNK = 500
+# A trace with more spans than this is cut: the page and the sums stay quick.
+MAXIMUM_SPANS_PER_TRACE = 50_000
+
+
+def default_store_path() -> Path:
+    """`asynchooks/requests.db` in the user's state folder (XDG_STATE_HOME)."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "asynchooks" / "requests.db"
+
+
+class Store:
+    """Opens, and makes, the store at `path`. Any thread may use it: `_lock` makes writers take
+    turns, readers have connections of their own.
+
+    Raises:
+        ViewerError: the file cannot be made, or is not a store.
+    """
+
+    def __init__(self, path: Path, *, maximum_requests: int = MAXIMUM_REQUESTS) -> None:
+        self.path = path
+        self._maximum_requests = maximum_requests
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._connection = _open(path)
+        except (OSError, sqlite3.Error) as exc:
+            raise ViewerError(
+                f"the store {path} cannot be opened ({exc}); name another with --store PATH"
+            ) from exc
+
+    def close(self) -> None:
+        """Close the writer's connection."""
+        with self._lock:
+            self._connection.close()
+
+    def reader(self) -> sqlite3.Connection:
+        """A connection that only reads. Whoever asked closes it."""
+        connection = _connect(f"file:{_quote(self.path)}?mode=ro")
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    def add(self, batches: list[Batch]) -> list[tuple[bytes, bytes]]:
+        """Store an export, as a whole or not at all. Returns the requests that it made or
+        changed, as (trace_id, span_id).
+
+        Raises:
+            sqlite3.Error: the disk is full, or gone; nothing of the export was stored.
+        """
+        with self._lock, self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            touched: dict[bytes, int] = {}  # to its earliest start here
+            for batch in batches:
+                process = _put_process(connection, batch.process)
+                for span in batch.spans:
+                    earliest = touched.get(span.trace_id, span.start)
+                    touched[span.trace_id] = min(earliest, span.start)
+                    connection.execute(
+                        "INSERT OR REPLACE INTO span VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                        (
+                            span.trace_id,
+                            span.span_id,
+                            span.parent_id,
+                            process,
+                            span.name,
+                            span.kind,
+                            span.start,
+                            span.end,
+                            span.status,
+                            span.message,
+                            span.is_query,
+                            span.is_call,
+                            span.log_count,
+                            json.dumps(span.attributes),
+                            json.dumps(span.events),
+                            json.dumps(span.links),
+                        ),
+                    )
+            changed = [
+                key
+                for trace_id in sorted(touched, key=touched.__getitem__)
+                for key in _summarize(connection, trace_id)
+            ]
+            self._retire(connection)
+            return changed
+
+    def _retire(self, connection: sqlite3.Connection) -> None:
+        """Let the oldest go, a chunk at a time. Ids only grow, so their span bounds the count."""
+        (count,) = connection.execute("SELECT max(id) - min(id) + 1 FROM request").fetchone()
+        if count is None or count <= self._maximum_requests:
+            return
+        oldest = "FROM request ORDER BY id LIMIT ?"
+        chunk = (min(count - self._maximum_requests, CHUNK),)
+        connection.execute(f"DELETE FROM span WHERE trace_id IN (SELECT trace_id {oldest})", chunk)  # noqa: S608 -- a constant
+        connection.execute(f"DELETE FROM request WHERE id IN (SELECT id {oldest})", chunk)  # noqa: S608 -- a constant
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """The writer's connection to a store of this version."""
+    connection = _connect(f"file:{_quote(path)}?mode=rw")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _quote(path: Path) -> str:
+    text = str(path.resolve())
+    return text.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _put_process(connection: sqlite3.Connection, process: Process) -> int:
+    (process_id,) = connection.execute(
+        "INSERT INTO process (identity, service, attributes, dropped) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (identity) DO UPDATE SET attributes = excluded.attributes,"
+        " dropped = excluded.dropped RETURNING id",
+        (process.identity, process.service, json.dumps(process.attributes), process.dropped),
+    ).fetchone()
+    return int(process_id)
+
+
+def _summarize(connection: sqlite3.Connection, trace_id: bytes) -> list[tuple[bytes, bytes]]:
+    spans = connection.execute(
+        "SELECT * FROM span WHERE trace_id = ? LIMIT ?", (trace_id, MAXIMUM_SPANS_PER_TRACE)
+    ).fetchall()
+    rows = summarize_trace(spans)
+    # A row that stood in for a root that had not come goes when it comes.
+    marks = ", ".join("?" * len(rows))
+    connection.execute(
+        f"DELETE FROM request WHERE trace_id = ? AND span_id NOT IN ({marks})",  # noqa: S608 -- marks
+        (trace_id, *(row[1] for row in rows)),
+    )
+    columns = COLUMNS.split(", ")
+    updates = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
+    values = ", ".join("?" * len(columns))
+    connection.executemany(
+        f"INSERT INTO request ({COLUMNS}) VALUES ({values})"  # noqa: S608 -- constants and marks
+        f" ON CONFLICT (trace_id, span_id) DO UPDATE SET {updates}",
+        rows,
+    )
+    return [(row[0], row[1]) for row in rows]

@@ -1,0 +1,110 @@
+"""From the spans of a trace to its requests: a row of the list each."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asynchooks.viewer.model import ERROR, SERVER
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ("COLUMNS", "summarize_trace")
+
+COLUMNS = (
+    "trace_id, span_id, process, pending, request_id, method, route, path, user, status, start,"
+    " duration, spans, queries, calls, logs, errors, error"
+)
+
+
+@dataclass(slots=True)
+class _Counts:
+    spans: int = 0
+    queries: int = 0
+    calls: int = 0
+    logs: int = 0
+    errors: int = 0
+
+
+def summarize_trace(spans: list[sqlite3.Row]) -> list[tuple[Any, ...]]:
+    """The requests of one trace, in the order of `COLUMNS`.
+
+    A request is a server span, and has what lies below it down to the next server span. A trace
+    without one has its root as its request, and while that has not come, its earliest span,
+    marked as pending. What comes late or out of order is counted all the same, since a trace is
+    summarized anew whenever one of its spans comes.
+    """
+    by_id = {span["span_id"]: span for span in spans}
+    heads = [span for span in spans if span["kind"] == SERVER]
+    pending = False
+    if not heads:
+        roots = [span for span in spans if span["parent_id"] is None]
+        pending = not roots
+        heads = [min(roots or spans, key=lambda span: span["start"])]
+    owners = {head["span_id"]: head["span_id"] for head in heads}
+    fallback = min(heads, key=lambda span: span["start"])["span_id"]
+    counts: defaultdict[bytes, _Counts] = defaultdict(_Counts)
+    for span in spans:
+        count = counts[_owner(span, by_id, owners, fallback)]
+        count.spans += 1
+        count.queries += span["is_query"]
+        count.calls += span["is_call"]
+        count.logs += span["logs"]
+        count.errors += span["status"] == ERROR
+    return [_row(head, counts[head["span_id"]], pending=pending) for head in heads]
+
+
+def _owner(
+    span: sqlite3.Row,
+    by_id: dict[bytes, sqlite3.Row],
+    owners: dict[bytes, bytes],
+    fallback: bytes,
+) -> bytes:
+    """The nearest request above `span`, remembered for all on the way."""
+    way: list[bytes] = []
+    current: sqlite3.Row | None = span
+    owner = fallback
+    while current is not None and current["span_id"] not in way:
+        span_id = current["span_id"]
+        if span_id in owners:
+            owner = owners[span_id]
+            break
+        way.append(span_id)
+        current = by_id.get(current["parent_id"])
+    for span_id in way:
+        owners[span_id] = owner
+    return owner
+
+
+def _row(head: sqlite3.Row, counts: _Counts, *, pending: bool) -> tuple[Any, ...]:
+    attributes = json.loads(head["attributes"])
+
+    def text(*keys: str) -> str:
+        return next((str(attributes[key]) for key in keys if key in attributes), "")
+
+    status = attributes.get("http.response.status_code", attributes.get("http.status_code"))
+    status = status if isinstance(status, int) else None
+    method = text("http.request.method", "http.method")
+    return (
+        head["trace_id"],
+        head["span_id"],
+        head["process"],
+        pending,
+        text("asynchooks.request_id"),
+        method,
+        text("http.route") or ("" if method else head["name"]),
+        text("url.path", "http.target"),
+        text("enduser.id", "user.id"),
+        status,
+        head["start"],
+        head["end"] - head["start"],
+        counts.spans,
+        counts.queries,
+        counts.calls,
+        counts.logs,
+        counts.errors,
+        head["status"] == ERROR or (status or 0) >= 500,
+    )
