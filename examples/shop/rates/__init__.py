@@ -1,0 +1,1 @@
+"""What carriers ask for a parcel."""

@@ -1,0 +1,1 @@
+"""One router for each thing that the shop has."""

@@ -1,0 +1,1 @@
+"""The command `asynchooks`: `main` reads the command line, one module for each command runs it."""

@@ -1,0 +1,45 @@
+"""The console script's entry."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from asynchooks.cli.arguments import parse
+from asynchooks.cli.console import CommandError, say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+__all__ = ("main",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the process's exit status. Trouble is one line on standard error."""
+    arguments = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except CommandError as exc:
+        say(str(exc))
+        return exc.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    # Each command imports what it alone needs.
+    match arguments.name:
+        case "run":
+            from asynchooks.cli.run import run
+
+            run(arguments)
+        case "view":
+            from asynchooks.cli.view import view
+
+            view(arguments)
+        case "demo":
+            from asynchooks.cli.demo import demo
+
+            demo(arguments)
+    return 0
