@@ -1,0 +1,56 @@
+"""Every library is traced; what was recorded is at hand."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asynchooks import _reporting, libraries
+from asynchooks.tracing import Request, Span, set_sink, start_request, tasks, use_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Trace:
+    """The spans that have ended."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+
+    def queries(self) -> list[str]:
+        """The text of every query, in order."""
+        return [str(span.attributes["db.query.text"]) for span in self.query_spans()]
+
+    def query_spans(self) -> list[Span]:
+        return [span for span in self.spans if "db.system.name" in span.attributes]
+
+    def named(self, name: str) -> Span:
+        """The one span of this name."""
+        (span,) = (span for span in self.spans if span.name == name)
+        return span
+
+    @contextmanager
+    def request(self, request_id: str = "r1") -> Iterator[Request]:
+        """A request that is current inside."""
+        request = start_request(request_id=request_id, method="GET", path="/")
+        with use_span(request.span):
+            yield request
+        request.span.end()
+
+
+@pytest.fixture
+def trace(engine: None, caplog: pytest.LogCaptureFixture) -> Iterator[Trace]:
+    """Tracing into memory. Whatever of ours goes wrong fails the test."""
+    _reporting.forget_reports()
+    recorded = Trace()
+    set_sink(recorded.spans.append)
+    tasks.install()
+    libraries.install()
+    yield recorded
+    libraries.uninstall()
+    tasks.uninstall()
+    set_sink(None)
+    assert [r.getMessage() for r in caplog.records if r.name == "asynchooks"] == []

@@ -1,0 +1,68 @@
+"""ASYNCHOOKS in the environment: the engine in any Python process, and not a word otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SUB_INTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+interpreters.run_string(interpreters.create(), "print('inside', flush=True)")
+"""
+
+
+def run(code: str, mode: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "ASYNCHOOKS"}
+    if mode is not None:
+        environment["ASYNCHOOKS"] = mode
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "engine", "tracing"),
+    [
+        (None, False, False),
+        ("", False, False),
+        ("0", False, False),
+        ("1", True, False),
+        ("trace", True, True),
+    ],
+)
+def test_what_is_on(mode: str | None, engine: bool, tracing: bool) -> None:
+    code = (
+        "import sys\n"
+        "loaded = 'asynchooks' in sys.modules\n"
+        "import asynchooks\n"
+        "from asynchooks import engine\n"
+        "print(loaded, asynchooks.is_enabled(), engine._is_tracing)"
+    )
+    result = run(code, mode)
+    assert result.stdout.split() == [str(engine), str(engine), str(tracing)]
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("mode", [None, "1", "trace"])
+def test_a_sub_interpreter_runs_as_without_us(mode: str | None) -> None:
+    result = run(SUB_INTERPRETER, mode)
+    assert (result.stdout, result.stderr) == ("inside\n", "")
+
+
+def test_a_sub_interpreter_that_wants_us_is_refused_clearly() -> None:
+    code = SUB_INTERPRETER.replace(
+        "print('inside', flush=True)",
+        "\\ntry:\\n import asynchooks\\nexcept ImportError as exc:\\n print(exc, flush=True)",
+    )
+    assert "interpreter" in run(code, None).stdout

@@ -1,0 +1,107 @@
+"""The line of the user's own code, wherever it is installed."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from asynchooks.tracing import callsite
+from asynchooks.tracing.callsite import call_site_attributes, find_call_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SITE_PACKAGES = sysconfig.get_path("purelib")
+
+
+@pytest.fixture(autouse=True)
+def new_cache() -> Iterator[None]:
+    callsite._is_foreign.cache_clear()
+    yield
+    callsite._is_foreign.cache_clear()
+
+
+def look() -> str:
+    site = find_call_site()
+    assert site is not None
+    return site[0].co_filename
+
+
+def call_through(*filenames: str) -> str:
+    """What is found from the innermost of functions in these files, each calling the next."""
+    call: Any = look
+    for filename in reversed(filenames):
+        space = {"inner": call}
+        exec(compile("def call(): return inner()", filename, "exec"), space)
+        call = space["call"]
+    found: str = call()
+    return found
+
+
+def test_the_nearest_line_that_is_the_user_s() -> None:
+    assert call_through("/srv/shop.py", f"{SITE_PACKAGES}/httpx/client.py") == "/srv/shop.py"
+    assert call_through("/srv/a.py", "/srv/b.py") == "/srv/b.py"
+    assert call_through("/srv/a.py", "<string>", asyncio_file()) == "/srv/a.py"
+
+
+def asyncio_file() -> str:
+    import asyncio.tasks
+
+    return asyncio.tasks.__file__
+
+
+def test_another_environment_s_packages_are_foreign_too() -> None:
+    assert call_through("/srv/a.py", "/other/lib/site-packages/httpx.py") == "/srv/a.py"
+    assert call_through("/srv/a.py", "/usr/lib/python3/dist-packages/httpx.py") == "/srv/a.py"
+
+
+@pytest.mark.parametrize(
+    ("argv", "original"),
+    [
+        (["/venv/bin/uvicorn", "shop.main:app"], None),
+        (["/venv/bin/gunicorn", "-k", "x", "shop.main:app"], None),
+        (["/x/shop/__main__.py"], ["python", "-m", "shop"]),
+    ],
+)
+def test_an_application_that_is_installed_is_the_user_s(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], original: list[str] | None
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original or ["python", *argv])
+    orders, single = f"{SITE_PACKAGES}/shop/orders.py", f"{SITE_PACKAGES}/shop.py"
+    library = f"{SITE_PACKAGES}/httpx/client.py"
+    assert call_through(orders, library) == orders
+    assert call_through(single, library) == single
+    assert call_through("/srv/x.py", f"{SITE_PACKAGES}/shopping/cart.py") == "/srv/x.py"
+
+
+def call_site_below_nothing() -> str:
+    """From a thread that nothing of the user's has entered."""
+    found: list[str] = []
+    space = {"look": look, "found": found}
+    filename = f"{SITE_PACKAGES}/httpx/client.py"
+    exec(compile("def run(self=None): found.append(look())", filename, "exec"), space)
+    thread = threading.Thread(target=space["run"])  # type: ignore[arg-type] # it is a function
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_where_nothing_is_the_user_s_the_nearest_is_taken() -> None:
+    site = call_site_below_nothing()
+    assert site.endswith("httpx/client.py")
+
+
+def test_attributes() -> None:
+    site = find_call_site(0)
+    assert site is not None
+    assert call_site_attributes(site) == {
+        "code.file.path": str(Path(__file__)),
+        "code.line.number": test_attributes.__code__.co_firstlineno + 1,
+        "code.function.name": "test_attributes",
+    }

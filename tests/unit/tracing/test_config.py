@@ -1,0 +1,121 @@
+"""What the OTEL_* variables say."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asynchooks import _reporting
+from asynchooks.tracing.config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def new_reports() -> Iterator[None]:
+    _reporting.forget_reports()
+    yield
+    _reporting.forget_reports()
+
+
+def read(**environment: str) -> Config:
+    return Config.from_environment(environment)
+
+
+def test_by_default_spans_go_to_the_viewer() -> None:
+    config = read()
+    assert config.endpoint == "http://127.0.0.1:4318/v1/traces"
+    assert config.headers == {}
+    assert config.timeout == 5.0
+
+
+@pytest.mark.parametrize(
+    ("environment", "endpoint"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "http://c:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/"}, "http://c:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c/otlp"}, "https://c/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/own"}, "http://c/own"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://all",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces/v1/traces",
+            },
+            "http://traces/v1/traces",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "  "}, "http://127.0.0.1:4318/v1/traces"),
+        ({"OTEL_SDK_DISABLED": "true"}, None),
+        ({"OTEL_SDK_DISABLED": "0"}, "http://127.0.0.1:4318/v1/traces"),
+    ],
+)
+def test_endpoint(environment: dict[str, str], endpoint: str | None) -> None:
+    assert read(**environment).endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    "text", ["collector:4318", "ftp://c", "http://", "http://c:port", "http://["]
+)
+def test_an_endpoint_that_is_no_url_is_reported_and_nothing_is_sent(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert read(OTEL_EXPORTER_OTLP_ENDPOINT=text).endpoint is None
+    (record,) = caplog.records
+    assert text in record.getMessage()
+    assert "http://127.0.0.1:4318" in record.getMessage()
+
+
+def test_headers_are_decoded_and_those_of_traces_win() -> None:
+    config = read(OTEL_EXPORTER_OTLP_HEADERS="api-key=a%20b, x = y ,broken")
+    assert config.headers == {"api-key": "a b", "x": "y"}
+    config = read(
+        OTEL_EXPORTER_OTLP_HEADERS="a=general", OTEL_EXPORTER_OTLP_TRACES_HEADERS="a=traces"
+    )
+    assert config.headers == {"a": "traces"}
+
+
+def test_timeout_is_in_milliseconds() -> None:
+    assert read(OTEL_EXPORTER_OTLP_TIMEOUT="1500").timeout == 1.5
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0", "nan", "inf"])
+def test_a_timeout_that_is_none_is_reported(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert read(OTEL_EXPORTER_OTLP_TIMEOUT=text).timeout == 5.0
+    assert text in caplog.records[0].getMessage()
+
+
+def test_resource_attributes_and_the_service_s_name() -> None:
+    config = read(OTEL_RESOURCE_ATTRIBUTES="service.name=old,deployment.environment.name=prod")
+    assert config.service_name == "old"
+    assert config.resource_attributes == {"deployment.environment.name": "prod"}
+    config = read(OTEL_SERVICE_NAME="new", OTEL_RESOURCE_ATTRIBUTES="service.name=old")
+    assert config.service_name == "new"
+    assert config.resource_attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("argv", "original", "expected"),
+    [
+        (["/venv/bin/uvicorn", "shop.main:app", "--port", "80"], None, "shop"),
+        (
+            ["/venv/bin/gunicorn", "-k", "uvicorn_worker.UvicornWorker", "orders:app"],
+            None,
+            "orders",
+        ),
+        (["/venv/bin/hypercorn", "-b", "127.0.0.1:80", "billing.app:app"], None, "billing"),
+        (["/srv/job.py", "--all"], ["python", "/srv/job.py", "--all"], "job"),
+        (["/srv/pkg/__main__.py", "80"], ["python", "-m", "pkg", "80"], "pkg"),
+        (["/lib/uvicorn/__main__.py", "a:app"], ["python", "-m", "uvicorn", "a:app"], "a"),
+        (["-c"], ["python", "-c", "pass"], "unknown_service:python"),
+        ([""], ["python"], "unknown_service:python"),
+        ([], ["python"], "unknown_service:python"),
+    ],
+)
+def test_a_service_is_called_by_its_command(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], original: list[str] | None, expected: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original or ["python", *argv])
+    assert read().service_name == expected
