@@ -2,6 +2,7 @@
 #include "compat.h"
 #include "free_list.h"
 #include "hooks.h"
+#include "internals.h"
 #include "live.h"
 #include "steps.h"
 #include "tasks.h"
@@ -84,10 +85,7 @@ Callback_dealloc(Callback *self)
     if (self->weak_references != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
-    core.live[self->live.record.kind]--;
-    if (hooks_want(EVENT_DESTROY, self->live.record.kind)) {
-        hooks_queue_destroy(self->live.record.async_id, self->live.record.kind);
-    }
+    record_died(&self->live.record);
     (void)Callback_clear(self);
     free_list_put(&free_callbacks, (PyObject *)self);
 }
@@ -146,69 +144,88 @@ static PyType_Spec Callback_spec = {
 
 /* ---- Schedulers -------------------------------------------------------------------- */
 
-/* A loop's methods that schedule a callback. `leading` counts the arguments between self
-   and the callback: the time, for timers. */
+/* A loop's methods that are given a callback. `leading` counts the arguments before it: the
+   time, the file, the signal. */
 typedef enum Scheduler {
     CALL_SOON,
     CALL_SOON_THREADSAFE,
     CALL_LATER,
     CALL_AT,
+    ADD_READER,
+    ADD_WRITER,
+    ADD_SIGNAL_HANDLER,
     SCHEDULER_COUNT,
 } Scheduler;
 
-static const struct {
+typedef _PyCFunctionFastWithKeywords Method;
+
+static struct {
     const char *name;
     int leading;
     Kind kind;
-} SCHEDULERS[SCHEDULER_COUNT] = {
-    [CALL_SOON] = {"call_soon", 0, KIND_HANDLE},
-    [CALL_SOON_THREADSAFE] = {"call_soon_threadsafe", 0, KIND_HANDLE},
-    [CALL_LATER] = {"call_later", 1, KIND_TIMER_HANDLE},
-    [CALL_AT] = {"call_at", 1, KIND_TIMER_HANDLE},
+    PyMethodDef *definition; /* borrowed: the loop type's own; NULL: not exchanged */
+    Method original;
+} schedulers[SCHEDULER_COUNT] = {
+    [CALL_SOON] = {"call_soon", 0, KIND_HANDLE, NULL, NULL},
+    [CALL_SOON_THREADSAFE] = {"call_soon_threadsafe", 0, KIND_HANDLE, NULL, NULL},
+    [CALL_LATER] = {"call_later", 1, KIND_TIMER_HANDLE, NULL, NULL},
+    [CALL_AT] = {"call_at", 1, KIND_TIMER_HANDLE, NULL, NULL},
+    [ADD_READER] = {"add_reader", 1, KIND_READER, NULL, NULL},
+    [ADD_WRITER] = {"add_writer", 1, KIND_WRITER, NULL, NULL},
+    [ADD_SIGNAL_HANDLER] = {"add_signal_handler", 1, KIND_SIGNAL_HANDLER, NULL, NULL},
 };
 
-/* The loop class's own methods, owned. */
-static PyObject *originals[SCHEDULER_COUNT];
+/* The type that the exchanged methods are of, owned. */
+static PyTypeObject *loop_type = NULL;
 
 #define MAXIMUM_ARGUMENTS 16
 
-/* Calls the loop's own method with the callback wrapped. A task's step goes through
-   unchanged, since it tells by itself when it runs; so does what does not look like a call
-   that the loop would take: the error is the loop's. */
+/* Calls the loop's own method with the callback wrapped.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
 static PyObject *
+call_with_wrapped(Scheduler scheduler, PyObject *self, PyObject *const *args,
+                  Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *small[MAXIMUM_ARGUMENTS]; /* borrowed */
+    PyObject **copies = small;
+    PyObject *result = NULL;
+    Py_ssize_t total = nargs + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
+    int leading = schedulers[scheduler].leading;
+    PyObject *wrapped =
+        make_callback(args[leading], schedulers[scheduler].kind); /* owned */
+    if (wrapped == NULL) {
+        return NULL;
+    }
+    if (total > MAXIMUM_ARGUMENTS) {
+        copies = PyMem_Malloc((size_t)total * sizeof(PyObject *));
+        if (copies == NULL) {
+            PyErr_NoMemory();
+            goto error;
+        }
+    }
+    memcpy(copies, args, (size_t)total * sizeof(PyObject *));
+    copies[leading] = wrapped;
+    result = schedulers[scheduler].original(self, copies, nargs, kwnames);
+error:
+    Py_DECREF(wrapped);
+    if (copies != small) {
+        PyMem_Free(copies);
+    }
+    return result;
+}
+
+/* A task's step goes through unchanged, since it tells by itself when it runs; so does what
+   does not look like a call that the loop would take: the error is the loop's. */
+static inline PyObject *
 schedule(Scheduler scheduler, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
          PyObject *kwnames)
 {
-    PyObject *original = originals[scheduler];
-    int leading = SCHEDULERS[scheduler].leading;
-    Py_ssize_t total = nargs + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
-    PyObject *small[MAXIMUM_ARGUMENTS + 1]; /* borrowed */
-    PyObject **with_self = small;
-    if (total > MAXIMUM_ARGUMENTS) {
-        with_self = PyMem_Malloc((size_t)(total + 1) * sizeof(PyObject *));
-        if (with_self == NULL) {
-            return PyErr_NoMemory();
-        }
+    int leading = schedulers[scheduler].leading;
+    if (!core.is_enabled || nargs <= leading || tasks_is_step(args[leading]) ||
+        !PyCallable_Check(args[leading])) {
+        return schedulers[scheduler].original(self, args, nargs, kwnames);
     }
-    with_self[0] = self;
-    memcpy(with_self + 1, args, (size_t)total * sizeof(PyObject *));
-
-    PyObject *wrapped = NULL; /* owned */
-    PyObject *result = NULL;
-    bool fits = core.is_enabled && nargs > leading && !tasks_is_step(args[leading]) &&
-                PyCallable_Check(args[leading]);
-    if (fits) {
-        wrapped = make_callback(args[leading], SCHEDULERS[scheduler].kind);
-        with_self[1 + leading] = wrapped;
-    }
-    if (!fits || wrapped != NULL) {
-        result = PyObject_Vectorcall(original, with_self, (size_t)nargs + 1, kwnames);
-    }
-    Py_XDECREF(wrapped);
-    if (with_self != small) {
-        PyMem_Free(with_self);
-    }
-    return result;
+    return call_with_wrapped(scheduler, self, args, nargs, kwnames);
 }
 
 #define DEFINE_SCHEDULER(function, scheduler)                                            \
@@ -222,17 +239,13 @@ DEFINE_SCHEDULER(call_soon, CALL_SOON)
 DEFINE_SCHEDULER(call_soon_threadsafe, CALL_SOON_THREADSAFE)
 DEFINE_SCHEDULER(call_later, CALL_LATER)
 DEFINE_SCHEDULER(call_at, CALL_AT)
+DEFINE_SCHEDULER(add_reader, ADD_READER)
+DEFINE_SCHEDULER(add_writer, ADD_WRITER)
+DEFINE_SCHEDULER(add_signal_handler, ADD_SIGNAL_HANDLER)
 
-static PyMethodDef definitions[SCHEDULER_COUNT] = {
-    [CALL_SOON] = {"call_soon", (PyCFunction)(void (*)(void))call_soon,
-                   METH_FASTCALL | METH_KEYWORDS, NULL},
-    [CALL_SOON_THREADSAFE] = {"call_soon_threadsafe",
-                              (PyCFunction)(void (*)(void))call_soon_threadsafe,
-                              METH_FASTCALL | METH_KEYWORDS, NULL},
-    [CALL_LATER] = {"call_later", (PyCFunction)(void (*)(void))call_later,
-                    METH_FASTCALL | METH_KEYWORDS, NULL},
-    [CALL_AT] = {"call_at", (PyCFunction)(void (*)(void))call_at,
-                 METH_FASTCALL | METH_KEYWORDS, NULL},
+static const Method OURS[SCHEDULER_COUNT] = {
+    call_soon,  call_soon_threadsafe, call_later,         call_at,
+    add_reader, add_writer,           add_signal_handler,
 };
 
 int
@@ -244,20 +257,49 @@ callbacks_prepare(void)
     return callback_type != NULL ? 0 : -1;
 }
 
-PyObject *
-callbacks_make_scheduler(PyTypeObject *loop_type, const char *name)
+int
+callbacks_install(PyTypeObject *type)
 {
-    for (int i = 0; i < SCHEDULER_COUNT; i++) {
-        if (strcmp(SCHEDULERS[i].name, name) != 0) {
-            continue;
-        }
-        PyObject *original = PyObject_GetAttrString((PyObject *)loop_type, name);
-        if (original == NULL) {
-            return NULL;
-        }
-        Py_XSETREF(originals[i], original);
-        return PyDescr_NewMethod(loop_type, &definitions[i]);
+    if (loop_type != NULL) {
+        return 0;
     }
-    PyErr_Format(PyExc_ValueError, "no loop schedules a callback by `%s`", name);
-    return NULL;
+    PyMethodDef *definitions[SCHEDULER_COUNT]; /* borrowed */
+    for (int i = 0; i < SCHEDULER_COUNT; i++) {
+        PyObject *method =
+            PyObject_GetAttrString((PyObject *)type, schedulers[i].name); /* owned */
+        if (method == NULL) {
+            return -1;
+        }
+        definitions[i] = cython_definition(method);
+        Py_DECREF(method); /* the type has it */
+        if (definitions[i] == NULL) {
+            return -1;
+        }
+        if (definitions[i]->ml_flags != (METH_FASTCALL | METH_KEYWORDS)) {
+            PyErr_Format(PyExc_RuntimeError, "%s.%s has call flags %#x, expected %#x",
+                         type->tp_name, schedulers[i].name, definitions[i]->ml_flags,
+                         METH_FASTCALL | METH_KEYWORDS);
+            return -1;
+        }
+    }
+    for (int i = 0; i < SCHEDULER_COUNT; i++) {
+        schedulers[i].definition = definitions[i];
+        schedulers[i].original = (Method)(void (*)(void))definitions[i]->ml_meth;
+        definitions[i]->ml_meth = (PyCFunction)(void (*)(void))OURS[i];
+    }
+    loop_type = (PyTypeObject *)Py_NewRef((PyObject *)type);
+    return 0;
+}
+
+void
+callbacks_uninstall(void)
+{
+    if (loop_type == NULL) {
+        return;
+    }
+    for (int i = 0; i < SCHEDULER_COUNT; i++) {
+        schedulers[i].definition->ml_meth =
+            (PyCFunction)(void (*)(void))schedulers[i].original;
+    }
+    Py_CLEAR(loop_type);
 }

@@ -9,9 +9,10 @@
 /* Returns: 0, or -1 with an exception set. */
 int callbacks_prepare(void);
 
-/* A method for class `loop_type` to have in place of its own `name` (call_soon and its
-   like): it wraps the callback and calls the loop's own.
-   Returns: new, or NULL with an exception set. */
-PyObject *callbacks_make_scheduler(PyTypeObject *loop_type, const char *name);
+/* Puts functions of ours behind the methods of `type`, a loop's type made by Cython, that are
+   given a callback (call_soon and its like): they wrap it, and call the loop's own.
+   Returns: 0, or -1 with an exception set, and nothing is changed. */
+int callbacks_install(PyTypeObject *type);
+void callbacks_uninstall(void);
 
 #endif

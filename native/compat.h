@@ -45,6 +45,10 @@ PyErr_SetRaisedException(PyObject *exception)
                   PyException_GetTraceback(exception));
 }
 
+#define PyUnstable_Eval_RequestCodeExtraIndex _PyEval_RequestCodeExtraIndex
+#define PyUnstable_Code_GetExtra _PyCode_GetExtra
+#define PyUnstable_Code_SetExtra _PyCode_SetExtra
+
 /* Returns: new. */
 static inline PyObject *
 PyType_GetDict(PyTypeObject *type)

@@ -6,11 +6,19 @@ const char *const KIND_NAMES[KIND_COUNT] = {
     [KIND_FUTURE] = "Future",
     [KIND_HANDLE] = "Handle",
     [KIND_TIMER_HANDLE] = "TimerHandle",
+    [KIND_READER] = "Reader",
+    [KIND_WRITER] = "Writer",
+    [KIND_SIGNAL_HANDLER] = "SignalHandler",
     [KIND_RESOURCE] = "AsyncResource",
     [KIND_EXECUTOR_JOB] = "ExecutorJob",
     [KIND_THREAD] = "Thread",
+    [KIND_SUBPROCESS] = "Subprocess",
+    [KIND_TRANSPORT] = "Transport",
+    [KIND_SERVER] = "Server",
+    [KIND_DNS_LOOKUP] = "DNSLookup",
+    [KIND_ASYNC_GENERATOR] = "AsyncGenerator",
 };
 
 Core core = {.next_async_id = ASYNC_ID_MAIN + 1};
-_Thread_local Frame *execution_top = NULL;
+FAST_THREAD_LOCAL Frame *execution_top = NULL;
 LiveRecord live_list = {.previous = &live_list, .next = &live_list};

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "sites.h"
 
 /* The kinds of resource. The order is that of `KIND_NAMES` in core.c and of `KINDS` in
    Python; a hook's `kinds` is a bit mask over it. */
@@ -24,30 +25,61 @@ typedef enum Kind {
     KIND_FUTURE,
     KIND_HANDLE,
     KIND_TIMER_HANDLE,
-    KIND_RESOURCE,
+    KIND_READER,
+    KIND_WRITER,
+    KIND_SIGNAL_HANDLER,
+    KIND_RESOURCE, /* AsyncResource; the kinds from here on may be made from Python */
     KIND_EXECUTOR_JOB,
     KIND_THREAD,
+    KIND_SUBPROCESS,
+    KIND_TRANSPORT,
+    KIND_SERVER,
+    KIND_DNS_LOOKUP,
+    KIND_ASYNC_GENERATOR,
     KIND_COUNT,
 } Kind;
 
 #define KIND_BIT(kind) (1u << (kind))
 
+/* What runs once, and is ready from its birth: all of these but timers. */
+#define KINDS_THAT_RUN_ONCE                                                              \
+    (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE) | KIND_BIT(KIND_EXECUTOR_JOB) | \
+     KIND_BIT(KIND_THREAD))
+#define KINDS_BORN_READY (KINDS_THAT_RUN_ONCE & ~KIND_BIT(KIND_TIMER_HANDLE))
+
 extern const char *const KIND_NAMES[KIND_COUNT];
+
+/* What it does now; tokio-console's three. A task is ready from the moment when its wake-up
+   is scheduled, and waits otherwise; jobs and threads are ready until they begin. */
+typedef enum State {
+    STATE_WAITING,
+    STATE_READY,
+    STATE_RUNNING,
+    STATE_DONE, /* of tasks and futures found out when a snapshot is taken */
+    STATE_COUNT,
+} State;
 
 /* What is known of one asynchronous operation, kept inside the object where we own its
    memory layout (handles, resources) and in the side table where we do not (tasks,
-   futures). All zero: no resource of its own. */
+   futures, transports). All zero: no resource of its own. */
 typedef struct Record {
-    uint64_t async_id;   /* process-unique, never reused; 0: not a resource */
-    uint64_t created_by; /* Node's trigger: what executed when it was made */
-    uint64_t root;       /* the request, job or main at the top of created_by */
-    uint64_t created_at; /* ticks of clock.h */
-    uint64_t run_time;   /* ticks spent inside its steps, all together */
-    uint64_t woken_by;   /* what executed when its last step was scheduled */
-    uint32_t steps;      /* how many steps have begun */
-    uint8_t kind;        /* a Kind */
-    bool is_adopted;     /* born before enable(): no init was told, created_by is 0 */
-    bool is_settled;     /* hooks were told that it is done */
+    uint64_t async_id;       /* process-unique, never reused; 0: not a resource */
+    uint64_t created_by;     /* Node's trigger: what executed when it was made */
+    uint64_t root;           /* the request, job or main at the top of created_by */
+    uint64_t woken_by;       /* what executed when its last step was scheduled */
+    uint64_t cancelled_by;   /* what executed when it was last cancelled; 0: nobody did */
+    uint64_t created_at;     /* ticks of clock.h */
+    uint64_t since;          /* ticks: when it came into its present state */
+    uint64_t run_time;       /* ticks inside its steps, all together */
+    uint64_t ready_time;     /* ticks between being scheduled and running, all together */
+    uint64_t cpu_time;       /* ns of its thread's processor, if core.counts_cpu_time */
+    uint32_t steps;          /* how many steps have begun */
+    uint16_t site;           /* where it was made (sites.h) */
+    uint8_t kind;            /* a Kind */
+    uint8_t state : 2;       /* a State */
+    bool is_adopted : 1;     /* born before enable(): no init was told, created_by is 0 */
+    bool is_settled : 1;     /* hooks were told that it is done */
+    bool is_rescheduled : 1; /* its next step was scheduled while it runs */
 } Record;
 
 /* One entry of a thread's execution stack. It lives in the C frame of whoever runs the
@@ -58,7 +90,8 @@ typedef struct Frame {
     uint64_t async_id;
     uint64_t created_by;
     uint64_t root;
-    uint64_t started_at; /* ticks */
+    uint64_t started_at;     /* ticks */
+    uint64_t cpu_started_at; /* ns */
 } Frame;
 
 /* The ids of code that no resource executes: the main thread's top level, as Node's main
@@ -68,13 +101,18 @@ typedef struct Frame {
 
 typedef struct Core {
     bool is_enabled;
+    bool counts_cpu_time;
     uint64_t next_async_id;
     unsigned long main_thread;
     Py_ssize_t live[KIND_COUNT];
+    uint64_t untracked; /* born without a record, since the budget was used up */
 } Core;
 
+/* In the thread's own block, at a fixed place: no function call to find it. */
+#define FAST_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+
 extern Core core;
-extern _Thread_local Frame *execution_top;
+extern FAST_THREAD_LOCAL Frame *execution_top;
 
 static inline uint64_t
 execution_async_id(void)
@@ -92,8 +130,8 @@ execution_root(void)
     return execution_top != NULL ? execution_top->root : execution_async_id();
 }
 
-/* Makes `record` a resource born here and now. `created_by` and root come from the
-   execution stack; what nothing created is its own root. */
+/* Makes `record`, which is all zero, a resource born here and now. `created_by` and root
+   come from the execution stack; what nothing created is its own root. */
 static inline void
 record_born(Record *record, Kind kind)
 {
@@ -101,14 +139,29 @@ record_born(Record *record, Kind kind)
     record->created_by = execution_async_id();
     uint64_t root = execution_root();
     record->root = root != ASYNC_ID_NONE ? root : record->async_id;
-    record->created_at = clock_ticks();
-    record->run_time = 0;
-    record->woken_by = 0;
-    record->steps = 0;
+    record->created_at = record->since = clock_ticks();
     record->kind = (uint8_t)kind;
-    record->is_adopted = false;
-    record->is_settled = false;
+    record->state = KINDS_BORN_READY & KIND_BIT(kind) ? STATE_READY : STATE_WAITING;
+    if (sites_kinds & KIND_BIT(kind)) {
+        record->site = site_here();
+    }
     core.live[kind]++;
+}
+
+/* Somebody has asked for the next step of `record`. */
+static inline void
+record_scheduled(Record *record)
+{
+    record->woken_by = execution_async_id();
+    if (record->state == STATE_WAITING) {
+        record->state = STATE_READY;
+        /* A new task is scheduled as it is born. */
+        if (record->steps > 0) {
+            record->since = clock_ticks();
+        }
+    } else {
+        record->is_rescheduled = record->state == STATE_RUNNING;
+    }
 }
 
 static inline void

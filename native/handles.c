@@ -4,8 +4,10 @@
 #include "hooks.h"
 #include "internals.h"
 #include "live.h"
+#include "records.h"
 #include "steps.h"
 #include "tasks.h"
+#include "tracked.h"
 
 #include <structmember.h>
 
@@ -14,11 +16,18 @@ static PyTypeObject *timer_type = NULL;  /* owned */
 
 /* The base class's `_run`, a Python function, owned: it speaks when a callback fails. */
 static PyObject *base_run = NULL;
-static PyObject *str_get_debug = NULL;  /* owned */
-static PyObject *str_debug = NULL;      /* owned */
-static PyObject *str_context = NULL;    /* owned */
-static PyObject *base_get_debug = NULL; /* owned: BaseEventLoop.get_debug */
-static PyObject *extract_stack = NULL;  /* owned: asyncio.format_helpers' */
+/* The base classes' `cancel`, owned. */
+static PyObject *base_cancel = NULL;
+static PyObject *base_cancel_timer = NULL;
+static PyObject *str_timer_handle_cancelled = NULL; /* owned */
+static PyObject *str_get_debug = NULL;              /* owned */
+static PyObject *str_debug = NULL;                  /* owned */
+static PyObject *str_context = NULL;                /* owned */
+static PyObject *base_get_debug = NULL;             /* owned: BaseEventLoop.get_debug */
+static PyObject *extract_stack = NULL;              /* owned: asyncio.format_helpers' */
+
+/* Of what kind the handles are that this thread makes now, but for timers. */
+static FAST_THREAD_LOCAL Kind kind_of_handles = KIND_HANDLE;
 
 static Py_ssize_t debug_stack_depth; /* asyncio.constants.DEBUG_STACK_DEPTH */
 
@@ -88,10 +97,7 @@ handle_dealloc(PyObject *self)
     }
     Record *record = &live_of(self)->record;
     if (record->async_id != 0) {
-        core.live[record->kind]--;
-        if (hooks_want(EVENT_DESTROY, record->kind)) {
-            hooks_queue_destroy(record->async_id, record->kind);
-        }
+        record_died(record);
     }
     (void)handle_clear(self);
     Py_CLEAR(HANDLE_SLOT(self, cancelled));
@@ -177,10 +183,10 @@ make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *ar
         goto error;
     }
 
-    if (!tasks_is_step(callback)) {
+    if (!tasks_is_step(callback) && tracked_owner_of(callback) == NULL) {
         Record *record = &live_of(self)->record;
         live_add(live_of(self), self);
-        record_born(record, when != NULL ? KIND_TIMER_HANDLE : KIND_HANDLE);
+        record_born(record, when != NULL ? KIND_TIMER_HANDLE : kind_of_handles);
         if (hooks_want(EVENT_INIT, record->kind) &&
             hooks_emit_init(record, KIND_NAMES[record->kind], self) < 0) {
             goto error;
@@ -190,6 +196,26 @@ make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *ar
 error:
     Py_DECREF(self);
     return NULL;
+}
+
+const Record *
+handles_record_of(PyObject *object)
+{
+    if (!Py_IS_TYPE(object, handle_type) && !Py_IS_TYPE(object, timer_type)) {
+        return NULL;
+    }
+    const Record *record = &live_of(object)->record;
+    return record->async_id != 0 ? record : NULL;
+}
+
+PyObject *
+handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, Py_ssize_t nargs)
+{
+    Kind outer = kind_of_handles;
+    kind_of_handles = kind;
+    PyObject *result = PyObject_Vectorcall(fn, args, (size_t)nargs, NULL);
+    kind_of_handles = outer;
+    return result;
 }
 
 /* Calls the class as if we were not there: for arguments that do not fit, so that the
@@ -433,9 +459,13 @@ handle_run(PyObject *self, PyObject *unused)
     Step step;
     Step *own = NULL; /* a task's step is the task's: it begins and ends by itself */
     Record *record = &live_of(self)->record;
+    PyObject *owner = NULL; /* borrowed from callback */
     if (record->async_id != 0) {
         own = &step;
         step_begin(own, record, self);
+    } else if ((owner = tracked_owner_of(callback)) != NULL) {
+        own = &step;
+        step_begin_listed(own, records_find(owner), owner);
     }
     int status = HANDLE_SLOT(self, source_traceback) == Py_None
                      ? run_in_context(self, own, callback, args, context)
@@ -450,6 +480,40 @@ handle_run(PyObject *self, PyObject *unused)
     if (status < 0) {
         return NULL;
     }
+    Py_RETURN_NONE;
+}
+
+/* ---- Cancelling -------------------------------------------------------------------- */
+
+/* As Handle.cancel and TimerHandle.cancel, and who did it is remembered. */
+static PyObject *
+handle_cancel(PyObject *self, PyObject *unused)
+{
+    bool is_timer = Py_IS_TYPE(self, timer_type);
+    PyObject *loop = HANDLE_SLOT(self, loop);
+    if (HANDLE_SLOT(self, cancelled) == Py_True) {
+        Py_RETURN_NONE;
+    }
+    int is_debug = loop != NULL ? loop_is_in_debug_mode(loop) : -1;
+    if (HANDLE_SLOT(self, cancelled) != Py_False || is_debug != 0) {
+        /* repr()s and slots that somebody deleted are asyncio's business. */
+        PyErr_Clear();
+        return PyObject_CallOneArg(is_timer ? base_cancel_timer : base_cancel, self);
+    }
+    Record *record = &live_of(self)->record;
+    record->cancelled_by = execution_async_id();
+    record->state = STATE_DONE;
+    if (is_timer) {
+        PyObject *result =
+            PyObject_CallMethodOneArg(loop, str_timer_handle_cancelled, self);
+        if (result == NULL) {
+            return NULL;
+        }
+        Py_DECREF(result);
+    }
+    Py_XSETREF(HANDLE_SLOT(self, cancelled), Py_NewRef(Py_True));
+    Py_XSETREF(HANDLE_SLOT(self, callback), Py_NewRef(Py_None));
+    Py_XSETREF(HANDLE_SLOT(self, args), Py_NewRef(Py_None));
     Py_RETURN_NONE;
 }
 
@@ -506,6 +570,7 @@ timer_richcompare(PyObject *self, PyObject *other, int op)
 
 static PyMethodDef handle_methods[] = {
     {"_run", handle_run, METH_NOARGS, NULL},
+    {"cancel", handle_cancel, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -566,13 +631,18 @@ handles_prepare(void)
     str_get_debug = PyUnicode_InternFromString("get_debug");
     str_debug = PyUnicode_InternFromString("_debug");
     str_context = PyUnicode_InternFromString("context");
+    str_timer_handle_cancelled = PyUnicode_InternFromString("_timer_handle_cancelled");
     base_run = PyObject_GetAttrString((PyObject *)handle_layout.type, "_run");
+    base_cancel = PyObject_GetAttrString((PyObject *)handle_layout.type, "cancel");
+    base_cancel_timer =
+        PyObject_GetAttrString((PyObject *)handle_layout.timer_type, "cancel");
     base_get_debug = import_object("asyncio.base_events", "BaseEventLoop", "get_debug");
     extract_stack = import_object("asyncio.format_helpers", "extract_stack", NULL);
     raiser_type = (PyTypeObject *)PyType_FromSpec(&Raiser_spec);
     if (str_get_debug == NULL || str_debug == NULL || str_context == NULL ||
-        base_run == NULL || base_get_debug == NULL || extract_stack == NULL ||
-        raiser_type == NULL) {
+        base_run == NULL || base_cancel == NULL || base_cancel_timer == NULL ||
+        str_timer_handle_cancelled == NULL || base_get_debug == NULL ||
+        extract_stack == NULL || raiser_type == NULL) {
         return -1;
     }
     PyObject *depth = import_object("asyncio.constants", "DEBUG_STACK_DEPTH", NULL);

@@ -38,6 +38,16 @@ int hooks_emit(Event event, uint64_t async_id, unsigned int kind);
 /* Puts a death on the queue. Never runs Python code: safe inside a dealloc. */
 void hooks_queue_destroy(uint64_t async_id, unsigned int kind);
 
+/* `record` is of something that dies now. Never runs Python code: safe inside a dealloc. */
+static inline void
+record_died(const Record *record)
+{
+    core.live[record->kind]--;
+    if (hooks_want(EVENT_DESTROY, record->kind)) {
+        hooks_queue_destroy(record->async_id, record->kind);
+    }
+}
+
 /* Tells the queued deaths, unless a callback runs already. May run Python code: yes. */
 void hooks_flush_destroys(void);
 

@@ -4,6 +4,14 @@
 #include <string.h>
 #include <structmember.h>
 
+#define Py_BUILD_CORE 1
+#if PY_VERSION_HEX >= 0x030e0000
+#include <internal/pycore_interpframe.h>
+#else
+#include <internal/pycore_frame.h>
+#endif
+#undef Py_BUILD_CORE
+
 HandleLayout handle_layout;
 PyTypeObject *task_type = NULL;
 PyTypeObject *future_type = NULL;
@@ -18,6 +26,7 @@ typedef struct StepWrapper {
 static PyTypeObject *step_wrapper_type = NULL; /* owned */
 static PyMethodDef *wakeup_definition =
     NULL; /* of the builtin method that wakes a task */
+static Py_ssize_t code_extra_index = -1;
 
 /* ---- Learning ---------------------------------------------------------------------- */
 
@@ -52,6 +61,39 @@ learn_slot(PyTypeObject *type, const char *name, Py_ssize_t *offset)
     }
     *offset = ((PyMemberDescrObject *)descriptor)->d_member->offset;
     return 0;
+}
+
+int
+internals_learn_frames(void)
+{
+    int status = -1;
+    InterpreterFrame *walked = frame_current();
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get()); /* owned */
+    while (frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame); /* owned until compared */
+        bool is_same = walked != NULL && frame_code(walked) == code &&
+                       frame_instruction(walked) == PyFrame_GetLasti(frame);
+        Py_DECREF(code);
+        if (!is_same) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "the interpreter's frames are not linked as expected");
+            goto error;
+        }
+        walked = frame_previous(walked);
+        Py_SETREF(frame, PyFrame_GetBack(frame));
+    }
+    if (code_extra_index < 0) {
+        code_extra_index = PyUnstable_Eval_RequestCodeExtraIndex(NULL);
+    }
+    if (code_extra_index < 0) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "code objects have no room for a number of ours");
+        goto error;
+    }
+    status = 0;
+error:
+    Py_XDECREF(frame);
+    return status;
 }
 
 /* Returns: 0, or -1 with RuntimeError set. */
@@ -246,6 +288,56 @@ exchange_dealloc(PyTypeObject *type, destructor old, destructor new)
     for_each_subclass(type, exchange_dealloc_of, &exchange);
 }
 
+/* Returns: the descriptor of C method `name`, borrowed, or NULL without an exception. */
+static PyMethodDescrObject *
+method_descriptor(PyTypeObject *type, const char *name)
+{
+    PyObject *dict = PyType_GetDict(type);
+    PyObject *descriptor = PyDict_GetItemString(dict, name); /* borrowed */
+    Py_DECREF(dict);
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyMethodDescr_Type)) {
+        return NULL;
+    }
+    return (PyMethodDescrObject *)descriptor;
+}
+
+int
+get_async_generator_functions(AsyncGeneratorFunctions *functions)
+{
+    PyMethodDef *asend = method_definition(&PyAsyncGen_Type, "asend");
+    if (asend == NULL) {
+        return -1;
+    }
+    if (asend->ml_flags != METH_O || PyAsyncGen_Type.tp_as_async == NULL ||
+        PyAsyncGen_Type.tp_as_async->am_anext == NULL ||
+        PyAsyncGen_Type.tp_finalize == NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "async generators do not step and die as expected");
+        return -1;
+    }
+    functions->anext = PyAsyncGen_Type.tp_as_async->am_anext;
+    functions->asend = asend->ml_meth;
+    functions->finalize = PyAsyncGen_Type.tp_finalize;
+    functions->dealloc = PyAsyncGen_Type.tp_dealloc;
+    return 0;
+}
+
+void
+set_async_generator_functions(AsyncGeneratorFunctions functions)
+{
+    PyAsyncGen_Type.tp_as_async->am_anext = functions.anext;
+    method_descriptor(&PyAsyncGen_Type, "asend")->d_method->ml_meth = functions.asend;
+    PyAsyncGen_Type.tp_finalize = functions.finalize;
+    PyAsyncGen_Type.tp_dealloc = functions.dealloc;
+    /* agen.__anext__() comes by the slot's wrapper. */
+    PyObject *dict = PyType_GetDict(&PyAsyncGen_Type);
+    PyObject *wrapper = PyDict_GetItemString(dict, "__anext__"); /* borrowed */
+    if (wrapper != NULL && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type)) {
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped = (void *)functions.anext;
+    }
+    Py_DECREF(dict);
+}
+
 #if PY_VERSION_HEX >= 0x030e0000
 
 /* object.__new__ for a class whose own it is not any more. */
@@ -290,19 +382,6 @@ set_class_vectorcall(PyTypeObject *type, vectorcallfunc function)
     PyType_Modified(type);
 }
 
-/* Returns: the descriptor of C method `name`, borrowed, or NULL without an exception. */
-static PyMethodDescrObject *
-method_descriptor(PyTypeObject *type, const char *name)
-{
-    PyObject *dict = PyType_GetDict(type);
-    PyObject *descriptor = PyDict_GetItemString(dict, name); /* borrowed */
-    Py_DECREF(dict);
-    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyMethodDescr_Type)) {
-        return NULL;
-    }
-    return (PyMethodDescrObject *)descriptor;
-}
-
 PyMethodDef *
 method_definition(PyTypeObject *type, const char *name)
 {
@@ -312,6 +391,19 @@ method_definition(PyTypeObject *type, const char *name)
         return NULL;
     }
     return method->d_method;
+}
+
+PyMethodDef *
+cython_definition(PyObject *function)
+{
+    /* Its struct begins with CPython's own for a C function. */
+    const char *dot = strrchr(Py_TYPE(function)->tp_name, '.');
+    if (dot == NULL || strcmp(dot + 1, "cython_function_or_method") != 0 ||
+        Py_TYPE(function)->tp_basicsize < (Py_ssize_t)sizeof(PyCMethodObject)) {
+        PyErr_Format(PyExc_RuntimeError, "%R is not a function of Cython's", function);
+        return NULL;
+    }
+    return ((PyCFunctionObject *)function)->m_ml;
 }
 
 void
@@ -351,4 +443,74 @@ set_type_attribute(PyTypeObject *type, PyObject *name, PyObject *value)
     Py_DECREF(dict);
     PyType_Modified(type);
     return status;
+}
+
+/* ---- Frames ------------------------------------------------------------------------ */
+
+/* Returns: `frame`, or the nearest one that called it, that runs code of Python. From 3.12
+   on there are some that the interpreter puts between for itself. */
+static InterpreterFrame *
+skip_shims(InterpreterFrame *frame)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    while (frame != NULL &&
+           (frame->owner == FRAME_OWNED_BY_INTERPRETER || _PyFrame_IsIncomplete(frame))) {
+#elif PY_VERSION_HEX >= 0x030c0000
+    while (frame != NULL &&
+           (frame->owner == FRAME_OWNED_BY_CSTACK || _PyFrame_IsIncomplete(frame))) {
+#else
+    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
+#endif
+        frame = frame->previous;
+    }
+    return frame;
+}
+
+InterpreterFrame *
+frame_current(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030d0000
+    return skip_shims(thread->current_frame);
+#else
+    return skip_shims(thread->cframe->current_frame);
+#endif
+}
+
+InterpreterFrame *
+frame_previous(InterpreterFrame *frame)
+{
+    return skip_shims(frame->previous);
+}
+
+PyCodeObject *
+frame_code(InterpreterFrame *frame)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return _PyFrame_GetCode(frame);
+#else
+    return frame->f_code;
+#endif
+}
+
+int
+frame_instruction(InterpreterFrame *frame)
+{
+    return _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
+}
+
+uintptr_t
+code_get_extra(PyCodeObject *code)
+{
+    void *value = NULL;
+    (void)PyUnstable_Code_GetExtra((PyObject *)code, code_extra_index, &value);
+    return (uintptr_t)value;
+}
+
+void
+code_set_extra(PyCodeObject *code, uintptr_t value)
+{
+    if (PyUnstable_Code_SetExtra((PyObject *)code, code_extra_index, (void *)value) < 0) {
+        PyErr_Clear(); /* it will be found anew */
+    }
 }

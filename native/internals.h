@@ -33,6 +33,10 @@ extern PyTypeObject *future_type;
 int internals_learn(PyObject *step, PyObject *wakeup, PyObject *task);
 bool internals_are_learnt(void);
 
+/* Checks that our walk over frames meets the code that the public functions meet.
+   Returns: 0, or -1 with RuntimeError set. */
+int internals_learn_frames(void);
+
 /* Returns: the task whose step `callback` is, borrowed from it, or NULL. */
 PyObject *task_of_step(PyObject *callback);
 
@@ -51,6 +55,18 @@ void set_step_functions(StepFunctions functions);
 void exchange_init(PyTypeObject *type, initproc old, initproc new);
 void exchange_dealloc(PyTypeObject *type, destructor old, destructor new);
 
+/* What an async generator does when it is asked for a step, and when it dies. */
+typedef struct AsyncGeneratorFunctions {
+    unaryfunc anext;
+    PyCFunction asend;
+    destructor finalize;
+    destructor dealloc;
+} AsyncGeneratorFunctions;
+
+/* Returns: 0, or -1 with RuntimeError set. */
+int get_async_generator_functions(AsyncGeneratorFunctions *functions);
+void set_async_generator_functions(AsyncGeneratorFunctions functions);
+
 /* Makes a call of the class `type` itself go to `function` (NULL: as before). */
 void set_class_vectorcall(PyTypeObject *type, vectorcallfunc function);
 
@@ -58,11 +74,38 @@ void set_class_vectorcall(PyTypeObject *type, vectorcallfunc function);
    the same when it is set. Of the two definitions only the function may differ.
    Returns: borrowed, or NULL with RuntimeError set. */
 PyMethodDef *method_definition(PyTypeObject *type, const char *name);
+
+/* The same for a method that Cython has made: `function` is what its class has. Its
+   definition may be changed in place.
+   Returns: borrowed, or NULL with RuntimeError set. */
+PyMethodDef *cython_definition(PyObject *function);
+
 void set_method_definition(PyTypeObject *type, const char *name, PyMethodDef *definition);
 
 /* Returns: what `name` is in the classes of `type`, without binding, borrowed, or NULL
    without an exception. */
 PyObject *lookup_in_type(PyTypeObject *type, PyObject *name);
+
+/* ---- Frames ------------------------------------------------------------------------ */
+
+/* CPython's _PyInterpreterFrame: walked without making a frame object of each. */
+typedef struct _PyInterpreterFrame InterpreterFrame;
+
+/* Returns: the innermost frame of this thread that runs Python code, or NULL. */
+InterpreterFrame *frame_current(void);
+
+/* Returns: the frame that called `frame`, or NULL. */
+InterpreterFrame *frame_previous(InterpreterFrame *frame);
+
+/* Returns: its code, borrowed. */
+PyCodeObject *frame_code(InterpreterFrame *frame);
+
+/* The index of the instruction that it is at, in bytes. */
+int frame_instruction(InterpreterFrame *frame);
+
+/* A small number of ours that a code object keeps for us; 0 until it is set. */
+uintptr_t code_get_extra(PyCodeObject *code);
+void code_set_extra(PyCodeObject *code, uintptr_t value);
 
 /* Sets (value) or deletes (NULL) an attribute of any type, immutable ones too.
    Returns: 0, or -1 with an exception set. May run Python code: yes. */

@@ -3,14 +3,17 @@
 #include "compat.h"
 #include "callbacks.h"
 #include "core.h"
+#include "generators.h"
 #include "handles.h"
 #include "hooks.h"
 #include "internals.h"
 #include "records.h"
 #include "resources.h"
+#include "sites.h"
 #include "snapshot.h"
 #include "steps.h"
 #include "tasks.h"
+#include "tracked.h"
 
 static PyObject *
 configure(PyObject *module, PyObject *args)
@@ -21,9 +24,38 @@ configure(PyObject *module, PyObject *args)
         return NULL;
     }
     if (internals_learn(step, wakeup, task) < 0 || handles_prepare() < 0 ||
-        tasks_prepare() < 0 || callbacks_prepare() < 0) {
+        tasks_prepare() < 0 || generators_prepare() < 0 || tracked_prepare() < 0 ||
+        callbacks_prepare() < 0) {
         return NULL;
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+configure_sites(PyObject *module, PyObject *args)
+{
+    /* Borrowed. */
+    PyObject *plumbing, *libraries, *installed, *own;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!:configure_sites", &PyTuple_Type, &plumbing,
+                          &PyTuple_Type, &libraries, &PyTuple_Type, &installed,
+                          &PyTuple_Type, &own) ||
+        sites_configure(plumbing, libraries, installed, own) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+set_options(PyObject *module, PyObject *args)
+{
+    int counts_cpu_time;
+    Py_ssize_t budget;
+    if (!PyArg_ParseTuple(args, "Iipn:set_options", &sites_kinds, &sites_frames,
+                          &counts_cpu_time, &budget)) {
+        return NULL;
+    }
+    core.counts_cpu_time = counts_cpu_time;
+    records_budget = (size_t)budget;
     Py_RETURN_NONE;
 }
 
@@ -39,6 +71,7 @@ enable(PyObject *module, PyObject *unused)
         core.is_enabled = true;
         handles_install();
         tasks_install();
+        generators_install();
     }
     Py_RETURN_NONE;
 }
@@ -50,6 +83,9 @@ disable(PyObject *module, PyObject *unused)
         core.is_enabled = false;
         handles_uninstall();
         tasks_uninstall();
+        generators_uninstall();
+        tracked_clear();
+        records_clear();
     }
     Py_RETURN_NONE;
 }
@@ -173,20 +209,133 @@ py_delete_type_attribute(PyObject *module, PyObject *args)
 }
 
 static PyObject *
-make_scheduler(PyObject *module, PyObject *args)
+track(PyObject *module, PyObject *args)
 {
-    /* Borrowed. */
-    PyTypeObject *loop_type;
-    const char *name;
-    if (!PyArg_ParseTuple(args, "O!s:make_scheduler", &PyType_Type, &loop_type, &name)) {
+    PyObject *object; /* borrowed */
+    int kind;
+    const char *type_name;
+    if (!PyArg_ParseTuple(args, "Ois:track", &object, &kind, &type_name)) {
         return NULL;
     }
-    return callbacks_make_scheduler(loop_type, name);
+    if (kind < KIND_RESOURCE || kind >= KIND_COUNT) {
+        PyErr_Format(PyExc_ValueError, "no object can be tracked as kind %d", kind);
+        return NULL;
+    }
+    if (tracked_add(object, (Kind)kind, type_name) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* fn(*args) as a step of a tracked object: args[0] is the object, args[1] the function. */
+static PyObject *
+run_as(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 2) {
+        PyErr_SetString(PyExc_TypeError, "run_as() needs an object and a function");
+        return NULL;
+    }
+    PyObject *result = NULL;
+    Step step;
+    Record *record = core.is_enabled ? records_find(args[0]) : NULL;
+    if (record == NULL) {
+        return PyObject_Vectorcall(args[1], args + 2, (size_t)(nargs - 2), NULL);
+    }
+    step_begin_listed(&step, record, args[0]);
+    if (step_tell(&step, EVENT_BEFORE) == 0) {
+        result = PyObject_Vectorcall(args[1], args + 2, (size_t)(nargs - 2), NULL);
+    }
+    if (step_tell(&step, EVENT_AFTER) < 0) {
+        Py_CLEAR(result);
+    }
+    step_end(&step);
+    return result;
+}
+
+static PyObject *
+async_id_of(PyObject *module, PyObject *object)
+{
+    const Record *record = records_find(object);
+    if (record == NULL) {
+        record = handles_record_of(object);
+    }
+    if (record == NULL) {
+        record = resources_record_of(object);
+    }
+    return PyLong_FromUnsignedLongLong(record != NULL ? record->async_id : ASYNC_ID_NONE);
+}
+
+static PyObject *
+py_task_of_step(PyObject *module, PyObject *callback)
+{
+    PyObject *task = internals_are_learnt() ? task_of_step(callback) : NULL;
+    return Py_NewRef(task != NULL ? task : Py_None);
+}
+
+static PyObject *
+py_site_frames(PyObject *module, PyObject *number)
+{
+    long site = PyLong_AsLong(number);
+    if (site == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return site_frames(site > 0 && site <= UINT16_MAX ? (uint16_t)site : SITE_UNKNOWN);
+}
+
+static PyObject *
+py_site_of_caller(PyObject *module, PyObject *unused)
+{
+    return site_of_caller();
+}
+
+static PyObject *
+call_with_kind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    long kind = nargs >= 2 ? PyLong_AsLong(args[0]) : -1;
+    if (kind < KIND_HANDLE || kind > KIND_SIGNAL_HANDLER) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_TypeError,
+                            "call_with_kind() needs a handle's kind and a function");
+        }
+        return NULL;
+    }
+    return handles_call_with_kind((Kind)kind, args[1], args + 2, nargs - 2);
+}
+
+static PyObject *
+memory(PyObject *module, PyObject *unused)
+{
+    return Py_BuildValue("nK", (Py_ssize_t)records_bytes(),
+                         (unsigned long long)core.untracked);
+}
+
+static PyObject *
+install_callbacks(PyObject *module, PyObject *type)
+{
+    if (!PyType_Check(type)) {
+        PyErr_Format(PyExc_TypeError, "%R is not a loop's type", type);
+        return NULL;
+    }
+    if (callbacks_install((PyTypeObject *)type) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+uninstall_callbacks(PyObject *module, PyObject *unused)
+{
+    callbacks_uninstall();
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"configure", configure, METH_VARARGS,
      "Learn what the core needs to know of this interpreter from three probes."},
+    {"configure_sites", configure_sites, METH_VARARGS,
+     "Say which files are plumbing, libraries', installed, and the user's own."},
+    {"set_options", set_options, METH_VARARGS,
+     "Kinds (a mask) and frames of creation sites, CPU time, bytes of the side table."},
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},
@@ -205,33 +354,30 @@ static PyMethodDef functions[] = {
     {"snapshot", snapshot, METH_VARARGS,
      "What lives of these kinds (a mask) below this root (0: any), as tuples."},
     {"live_counts", live_counts, METH_NOARGS, "How many resources live, by kind."},
-    {"make_scheduler", make_scheduler, METH_VARARGS,
-     "A method in place of a loop class's call_soon and its like, with the callback "
-     "seen."},
+    {"memory", memory, METH_NOARGS,
+     "How many bytes the side table takes, and how many objects had no room in it."},
+    {"track", track, METH_VARARGS,
+     "Make an object, to which a weak reference can be made, a resource of a kind."},
+    {"run_as", (PyCFunction)(void (*)(void))run_as, METH_FASTCALL,
+     "Call a function as a step of a tracked object."},
+    {"async_id_of", async_id_of, METH_O, "The id of a resource; 0 of what is none."},
+    {"task_of_step", py_task_of_step, METH_O,
+     "The task whose step or wake-up a callback is, or None."},
+    {"site_frames", py_site_frames, METH_O,
+     "The frames, as (code, line), of a creation site's number."},
+    {"site_of_caller", py_site_of_caller, METH_NOARGS,
+     "(code, line) of the user's code that this thread executes, or None."},
+    {"call_with_kind", (PyCFunction)(void (*)(void))call_with_kind, METH_FASTCALL,
+     "Call a function that makes one handle, which is a resource of this kind."},
+    {"install_callbacks", install_callbacks, METH_O,
+     "See the callbacks that are handed to the loops of a type made by Cython."},
+    {"uninstall_callbacks", uninstall_callbacks, METH_NOARGS, "See them no more."},
     {"set_type_attribute", py_set_type_attribute, METH_VARARGS,
      "Set an attribute of any type, immutable ones too."},
     {"delete_type_attribute", py_delete_type_attribute, METH_VARARGS,
      "Delete an attribute of any type, immutable ones too."},
     {NULL, NULL, 0, NULL},
 };
-
-/* Returns: 0, or -1 with an exception set. */
-static int
-add_kinds(PyObject *module)
-{
-    PyObject *kinds = PyTuple_New(KIND_COUNT);
-    for (int kind = 0; kinds != NULL && kind < KIND_COUNT; kind++) {
-        PyObject *name = PyUnicode_InternFromString(KIND_NAMES[kind]);
-        if (name == NULL) {
-            Py_CLEAR(kinds);
-        } else {
-            PyTuple_SET_ITEM(kinds, kind, name);
-        }
-    }
-    int status = kinds != NULL ? PyModule_AddObjectRef(module, "KINDS", kinds) : -1;
-    Py_XDECREF(kinds);
-    return status;
-}
 
 static int
 module_exec(PyObject *module)
@@ -244,7 +390,7 @@ module_exec(PyObject *module)
     }
     clock_prepare();
     core.main_thread = PyThread_get_thread_ident();
-    if (add_kinds(module) < 0 || hooks_add_type(module) < 0 ||
+    if (snapshot_prepare(module) < 0 || hooks_add_type(module) < 0 ||
         resources_add_type(module) < 0) {
         return -1;
     }

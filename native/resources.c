@@ -4,13 +4,19 @@
 #include "live.h"
 #include "steps.h"
 
+#include <stddef.h>
+#include <structmember.h>
+
 typedef struct Resource {
     PyObject_HEAD LiveRecord live;
     PyObject *type_name; /* owned: str */
     PyObject *context;   /* owned: what was in force where it was made */
+    PyObject *owner;     /* owned: whatever Python says of who owns it, or NULL */
     bool is_manual;      /* collecting it tells no destroy */
     bool is_destroyed;
 } Resource;
+
+static PyTypeObject *resource_type = NULL; /* owned */
 
 static PyObject *
 Resource_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -70,6 +76,7 @@ Resource_traverse(Resource *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->context);
+    Py_VISIT(self->owner);
     return 0;
 }
 
@@ -77,6 +84,7 @@ static int
 Resource_clear(Resource *self)
 {
     Py_CLEAR(self->context);
+    Py_CLEAR(self->owner);
     return 0;
 }
 
@@ -202,6 +210,12 @@ static PyGetSetDef Resource_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyMemberDef Resource_members[] = {
+    {"owner", T_OBJECT, offsetof(Resource, owner), 0,
+     "A weak reference to who owns this, or None."},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot Resource_slots[] = {
     {Py_tp_doc,
      "The C base of asynchooks.AsyncResource, and what stands for jobs and threads."},
@@ -211,6 +225,7 @@ static PyType_Slot Resource_slots[] = {
     {Py_tp_dealloc, Resource_dealloc},
     {Py_tp_methods, Resource_methods},
     {Py_tp_getset, Resource_getset},
+    {Py_tp_members, Resource_members},
     {0, NULL},
 };
 
@@ -221,14 +236,18 @@ static PyType_Spec Resource_spec = {
     .slots = Resource_slots,
 };
 
+const Record *
+resources_record_of(PyObject *object)
+{
+    return resource_type != NULL && PyObject_TypeCheck(object, resource_type)
+               ? &((Resource *)object)->live.record
+               : NULL;
+}
+
 int
 resources_add_type(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &Resource_spec, NULL);
-    if (type == NULL) {
-        return -1;
-    }
-    int status = PyModule_AddType(module, (PyTypeObject *)type);
-    Py_DECREF(type);
-    return status;
+    resource_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &Resource_spec, NULL);
+    return resource_type != NULL ? PyModule_AddType(module, resource_type) : -1;
 }

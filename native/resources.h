@@ -9,4 +9,7 @@
 /* Returns: 0, or -1 with an exception set. */
 int resources_add_type(PyObject *module);
 
+/* Returns: the record of a Resource, else NULL. */
+const Record *resources_record_of(PyObject *object);
+
 #endif

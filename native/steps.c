@@ -9,33 +9,47 @@ begin(Step *step, Record *record, PyObject *resource)
     step->kind = record->kind;
     record->steps++;
     frame_push(&step->frame, record, resource);
-    step->frame.started_at = clock_ticks();
+    uint64_t now = clock_ticks();
+    if (record->state == STATE_READY) {
+        record->ready_time += clock_elapsed(record->since, now);
+    }
+    record->state = STATE_RUNNING;
+    record->since = step->frame.started_at = now;
+    if (core.counts_cpu_time) {
+        step->frame.cpu_started_at = clock_thread_cpu_ns();
+    }
 }
 
 void
 step_begin(Step *step, Record *record, PyObject *resource)
 {
     step->generation = 0;
-    step->task = NULL;
     begin(step, record, resource);
 }
 
 void
-step_begin_task(Step *step, Record *record, PyObject *task)
+step_begin_listed(Step *step, Record *record, PyObject *object)
 {
     step->generation = records_generation + 1;
-    step->task = task;
-    begin(step, record, task);
+    begin(step, record, object);
 }
 
 void
 step_end(Step *step)
 {
-    uint64_t elapsed = clock_elapsed(step->frame.started_at, clock_ticks());
     frame_pop(&step->frame);
     /* disable() inside the step has thrown the side table away. */
     if (step->generation == 0 || step->generation == records_generation + 1) {
-        step->record->run_time += elapsed;
+        Record *record = step->record;
+        record->since = clock_ticks();
+        record->run_time += clock_elapsed(step->frame.started_at, record->since);
+        record->state = record->is_rescheduled                         ? STATE_READY
+                        : KINDS_THAT_RUN_ONCE & KIND_BIT(record->kind) ? STATE_DONE
+                                                                       : STATE_WAITING;
+        record->is_rescheduled = false;
+        if (core.counts_cpu_time) {
+            record->cpu_time += clock_thread_cpu_ns() - step->frame.cpu_started_at;
+        }
     }
     if (hooks_destroys_queued > 0 && execution_top == NULL) {
         hooks_flush_destroys();
@@ -46,9 +60,9 @@ int
 step_tell_hooks(Step *step, Event event)
 {
     int status = 0;
-    if (event == EVENT_AFTER && step->task != NULL &&
+    if (event == EVENT_AFTER && step->kind == KIND_TASK &&
         hooks_want(EVENT_SETTLED, KIND_TASK)) {
-        status = tasks_tell_settled(step->task);
+        status = tasks_tell_settled(step->frame.resource);
     }
     if (hooks_want(event, step->kind)) {
         status |= hooks_emit(event, step->frame.async_id, step->kind);

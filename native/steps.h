@@ -12,14 +12,13 @@ typedef struct Step {
     Record *record;      /* in the resource itself, or in the side table */
     uint64_t generation; /* of the side table; 0: `record` is in the resource */
     unsigned int kind;
-    PyObject *task; /* borrowed from the caller; NULL: not a task's step */
 } Step;
 
 /* What has `record` inside itself runs now: a handle, a callback. */
 void step_begin(Step *step, Record *record, PyObject *resource);
 
-/* `task`, whose record is in the side table, runs now. */
-void step_begin_task(Step *step, Record *record, PyObject *task);
+/* `object`, whose record is in the side table, runs now: a task, a transport. */
+void step_begin_listed(Step *step, Record *record, PyObject *object);
 
 /* Pops, adds up the times, and after the outermost step tells the queued deaths.
    May run Python code: yes. */

@@ -12,37 +12,19 @@ static PyObject *str_eager_start = NULL; /* owned */
 
 /* ---- Birth ------------------------------------------------------------------------- */
 
-/* Forgets `object`. Returns: whether it was known, and then its last state. */
-static bool
-forget(PyObject *object, Record *last)
-{
-    bool was_known = records_remove(object, last);
-    if (was_known) {
-        core.live[last->kind]--;
-    }
-    return was_known;
-}
-
-/* Forgets `object` and queues its destroy. Never runs Python code. */
-static void
-bury(PyObject *object)
-{
-    Record last;
-    if (forget(object, &last) && hooks_want(EVENT_DESTROY, last.kind)) {
-        hooks_queue_destroy(last.async_id, last.kind);
-    }
-}
-
-/* Returns: the record of an object that is being made, or NULL without an exception where
-   memory is short: it then lives untracked. */
-static Record *
+/* Returns: the record of an object that is being made, or NULL, without an exception, where
+   there is no room for one: it then lives untracked. */
+static inline Record *
 give_birth(PyObject *object, Kind kind)
 {
-    bury(object); /* __init__ called again makes a new resource in the old one's place */
     Record *record = records_add(object);
     if (record == NULL) {
-        PyErr_Clear();
         return NULL;
+    }
+    if (record->async_id != 0) {
+        /* __init__ called again makes a new resource in the old one's place. */
+        record_died(record);
+        *record = (Record){0};
     }
     record_born(record, kind);
     return record;
@@ -57,8 +39,10 @@ init_and_tell(initproc original, const Record *record, PyObject *self, PyObject 
 {
     Record born = *record;
     if (original(self, args, kwargs) < 0) {
-        Record unused;
-        (void)forget(self, &unused); /* never lived: neither init nor destroy */
+        Record failed;
+        if (records_remove(self, &failed)) {
+            core.live[failed.kind]--; /* never lived: neither init nor destroy */
+        }
         return -1;
     }
     if (hooks_want(EVENT_INIT, born.kind)) {
@@ -67,7 +51,9 @@ init_and_tell(initproc original, const Record *record, PyObject *self, PyObject 
     return 0;
 }
 
-/* An eager task (3.12) runs its first step inside __init__: it is told before that, and
+#if PY_VERSION_HEX >= 0x030c0000
+
+/* An eager task runs its first step inside __init__: it is told before that, and
    is what executes.
    Returns: 0, or -1 with an exception set. May run Python code: yes. */
 static int
@@ -113,6 +99,22 @@ is_eager(PyObject *kwargs)
     return is_true;
 }
 
+#else
+
+static int
+eager_task_init(const Record *record, PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    return -1; /* nobody calls it */
+}
+
+static bool
+is_eager(PyObject *kwargs)
+{
+    return false; /* there are none before 3.12 */
+}
+
+#endif
+
 static int
 task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
@@ -136,6 +138,21 @@ future_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return init_and_tell(original_future_init, record, self, args, kwargs);
 }
 
+/* `object` was born before enable(), and is met now for the first time.
+   Returns: its record, or NULL without an exception where there is no room for one. */
+static Record *
+adopt(PyObject *object, Kind kind)
+{
+    Record *record = records_add(object);
+    if (record != NULL) {
+        record_born(record, kind);
+        record->created_by = ASYNC_ID_NONE;
+        record->site = SITE_UNKNOWN;
+        record->is_adopted = true;
+    }
+    return record;
+}
+
 Record *
 tasks_record_of(PyObject *task)
 {
@@ -143,15 +160,7 @@ tasks_record_of(PyObject *task)
     if (record != NULL) {
         return record;
     }
-    record = records_add(task);
-    if (record == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    record_born(record, KIND_TASK);
-    record->created_by = ASYNC_ID_NONE;
-    record->is_adopted = true;
-    return record;
+    return adopt(task, KIND_TASK);
 }
 
 /* ---- Steps ------------------------------------------------------------------------- */
@@ -168,22 +177,21 @@ tasks_is_step(PyObject *callback)
     }
     Record *record = records_find(task);
     if (record != NULL) {
-        record->woken_by = execution_async_id();
+        record_scheduled(record);
     }
     return true;
 }
 
 /* Returns: 0, or -1 with the exception of a hook that may raise; the step then does not
-   run. May run Python code: yes. */
+   run. `step->record` is NULL where the task is not tracked. May run Python code: yes. */
 static inline int
 begin_step(Step *step, PyObject *task)
 {
-    Record *record = core.is_enabled ? tasks_record_of(task) : NULL;
-    if (record == NULL) {
-        step->task = NULL;
+    step->record = core.is_enabled ? tasks_record_of(task) : NULL;
+    if (step->record == NULL) {
         return 0;
     }
-    step_begin_task(step, record, task);
+    step_begin_listed(step, step->record, task);
     return step_tell(step, EVENT_BEFORE);
 }
 
@@ -191,7 +199,7 @@ begin_step(Step *step, PyObject *task)
 static inline PyObject *
 end_step(Step *step, PyObject *result)
 {
-    if (step->task != NULL) {
+    if (step->record != NULL) {
         if (step_tell(step, EVENT_AFTER) < 0) {
             Py_CLEAR(result);
         }
@@ -239,7 +247,7 @@ dealloc_and_bury(destructor original, PyObject *self)
         if (PyObject_CallFinalizerFromDealloc(self) < 0) {
             return;
         }
-        bury(self);
+        records_bury(self);
     }
     original(self);
 }
@@ -256,90 +264,113 @@ future_dealloc(PyObject *self)
     dealloc_and_bury(original_future_dealloc, self);
 }
 
-/* ---- Settling ---------------------------------------------------------------------- */
+/* ---- Settling and cancelling -------------------------------------------------------- */
+
+bool
+tasks_is_done(PyObject *future)
+{
+    PyObject *is_done = PyObject_CallOneArg(future_done, future);
+    if (is_done == NULL) {
+        PyErr_Clear(); /* half made, by a subclass that failed in its __init__ */
+        return false;
+    }
+    Py_DECREF(is_done);
+    return is_done == Py_True;
+}
 
 int
 tasks_tell_settled(PyObject *task)
 {
     Record *record = records_find(task);
-    if (record == NULL || record->is_settled) {
-        return 0;
-    }
-    PyObject *is_done = PyObject_CallOneArg(future_done, task);
-    if (is_done == NULL) {
-        PyErr_Clear(); /* half made, by a subclass that failed in its __init__ */
-        return 0;
-    }
-    Py_DECREF(is_done);
-    if (is_done != Py_True) {
+    if (record == NULL || record->is_settled || !tasks_is_done(task)) {
         return 0;
     }
     record->is_settled = true;
     return hooks_emit(EVENT_SETTLED, record->async_id, record->kind);
 }
 
-/* A future is settled by one of three methods. While, and only while, some hook wants to
-   hear of it, the C functions behind them are ours. Their call flags differ between
+/* The methods that settle a future, or cancel it or a task. The C functions behind them are
+   ours: behind cancel() as long as we are in force, behind the two others while, and only
+   while, some hook wants to hear of settled futures. Their call flags differ between
    versions, so each has a form for each. */
-enum { SETTLER_RESULT, SETTLER_EXCEPTION, SETTLER_CANCEL, SETTLER_COUNT };
-
-static const char *const SETTLER_NAMES[SETTLER_COUNT] = {"set_result", "set_exception",
-                                                         "cancel"};
+enum { SET_RESULT, SET_EXCEPTION, CANCEL_FUTURE, CANCEL_TASK, METHOD_COUNT };
 
 static struct {
-    PyMethodDef *original; /* borrowed from the method; NULL: not exchanged */
+    const char *name;
+    PyTypeObject *type;    /* borrowed */
+    PyMethodDef *original; /* borrowed from the method */
     PyMethodDef ours;
-} settlers[SETTLER_COUNT];
+    bool is_installed;
+} methods[METHOD_COUNT] = {
+    [SET_RESULT] = {.name = "set_result"},
+    [SET_EXCEPTION] = {.name = "set_exception"},
+    [CANCEL_FUTURE] = {.name = "cancel"},
+    [CANCEL_TASK] = {.name = "cancel"},
+};
 
-/* Steals and returns: result. */
+/* A method has returned. Steals and returns: result. May run Python code: yes. */
 static PyObject *
-settled(PyObject *future, PyObject *result)
+has_returned(int method, PyObject *future, PyObject *result)
 {
-    if (result != NULL && hooks_want(EVENT_SETTLED, KIND_FUTURE) &&
-        tasks_tell_settled(future) < 0) {
+    if (result == Py_True && (method == CANCEL_FUTURE || method == CANCEL_TASK)) {
+        Record *record = records_find(future);
+        if (record != NULL) {
+            record->cancelled_by = execution_async_id();
+        }
+    }
+    /* A task is settled by the step that ends it. */
+    if (result != NULL && method != CANCEL_TASK &&
+        hooks_want(EVENT_SETTLED, KIND_FUTURE) && tasks_tell_settled(future) < 0) {
         Py_CLEAR(result);
     }
     return result;
 }
 
-#define FUNCTION_OF(settler) ((void (*)(void))settlers[settler].original->ml_meth)
+#define FUNCTION_OF(method) ((void (*)(void))methods[method].original->ml_meth)
 
-#define DEFINE_SETTLER(settler, suffix)                                                  \
-    static PyObject *settle_o_##suffix(PyObject *self, PyObject *arg)                    \
+#define DEFINE_METHOD(method, suffix)                                                    \
+    static PyObject *call_o_##suffix(PyObject *self, PyObject *arg)                      \
     {                                                                                    \
-        return settled(self, ((PyCFunction)FUNCTION_OF(settler))(self, arg));            \
+        return has_returned(method, self,                                                \
+                            ((PyCFunction)FUNCTION_OF(method))(self, arg));              \
     }                                                                                    \
-    static PyObject *settle_fast_##suffix(PyObject *self, PyObject *const *args,         \
-                                          Py_ssize_t nargs, PyObject *kwnames)           \
+    static PyObject *call_fast_##suffix(PyObject *self, PyObject *const *args,           \
+                                        Py_ssize_t nargs, PyObject *kwnames)             \
     {                                                                                    \
-        return settled(self, ((_PyCFunctionFastWithKeywords)FUNCTION_OF(settler))(       \
-                                 self, args, nargs, kwnames));                           \
+        return has_returned(method, self,                                                \
+                            ((_PyCFunctionFastWithKeywords)FUNCTION_OF(method))(         \
+                                self, args, nargs, kwnames));                            \
     }                                                                                    \
-    static PyObject *settle_method_##suffix(PyObject *self, PyTypeObject *class,         \
-                                            PyObject *const *args, Py_ssize_t nargs,     \
-                                            PyObject *kwnames)                           \
+    static PyObject *call_method_##suffix(PyObject *self, PyTypeObject *class,           \
+                                          PyObject *const *args, Py_ssize_t nargs,       \
+                                          PyObject *kwnames)                             \
     {                                                                                    \
-        return settled(self, ((PyCMethod)FUNCTION_OF(settler))(self, class, args,        \
-                                                               (size_t)nargs, kwnames)); \
+        return has_returned(method, self,                                                \
+                            ((PyCMethod)FUNCTION_OF(method))(self, class, args,          \
+                                                             (size_t)nargs, kwnames));   \
     }
 
-DEFINE_SETTLER(SETTLER_RESULT, result)
-DEFINE_SETTLER(SETTLER_EXCEPTION, exception)
-DEFINE_SETTLER(SETTLER_CANCEL, cancel)
+DEFINE_METHOD(SET_RESULT, result)
+DEFINE_METHOD(SET_EXCEPTION, exception)
+DEFINE_METHOD(CANCEL_FUTURE, cancel_future)
+DEFINE_METHOD(CANCEL_TASK, cancel_task)
 
 #define FORMS_OF(suffix)                                                                 \
-    {(PyCFunction)settle_o_##suffix, (PyCFunction)(void (*)(void))settle_fast_##suffix,  \
-     (PyCFunction)(void (*)(void))settle_method_##suffix}
+    {(PyCFunction)call_o_##suffix, (PyCFunction)(void (*)(void))call_fast_##suffix,      \
+     (PyCFunction)(void (*)(void))call_method_##suffix}
 
-static const PyCFunction SETTLER_FORMS[SETTLER_COUNT][3] = {
-    FORMS_OF(result), FORMS_OF(exception), FORMS_OF(cancel)};
+static const PyCFunction METHOD_FORMS[METHOD_COUNT][3] = {
+    FORMS_OF(result), FORMS_OF(exception), FORMS_OF(cancel_future),
+    FORMS_OF(cancel_task)};
 
-/* Returns: the method's own definition with our function behind it, or -1 with
-   RuntimeError set. */
+/* Learns the method's own definition, and makes it with our function behind it.
+   Returns: 0, or -1 with RuntimeError set. */
 static int
-prepare_settler(int settler)
+prepare_method(int method)
 {
-    PyMethodDef *original = method_definition(future_type, SETTLER_NAMES[settler]);
+    methods[method].type = method == CANCEL_TASK ? task_type : future_type;
+    const char *name = methods[method].name;
+    PyMethodDef *original = method_definition(methods[method].type, name);
     if (original == NULL) {
         return -1;
     }
@@ -355,31 +386,30 @@ prepare_settler(int settler)
         form = 2;
         break;
     default:
-        PyErr_Format(PyExc_RuntimeError,
-                     "Future.%s has call flags %#x, which are unknown",
-                     SETTLER_NAMES[settler], original->ml_flags);
+        PyErr_Format(PyExc_RuntimeError, "%s.%s has call flags %#x, which are unknown",
+                     methods[method].type->tp_name, name, original->ml_flags);
         return -1;
     }
-    settlers[settler].original = original;
-    settlers[settler].ours = *original;
-    settlers[settler].ours.ml_meth = SETTLER_FORMS[settler][form];
+    methods[method].original = original;
+    methods[method].ours = *original;
+    methods[method].ours.ml_meth = METHOD_FORMS[method][form];
     return 0;
 }
 
-static bool settlers_are_installed = false;
-
+/* Puts our functions, or CPython's, behind the methods, as is wanted now. */
 static void
-watch_settlers(void)
+install_methods(void)
 {
-    bool is_wanted = core.is_enabled && hooks_want(EVENT_SETTLED, KIND_FUTURE);
-    if (is_wanted == settlers_are_installed) {
-        return;
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        bool is_cancel = i == CANCEL_FUTURE || i == CANCEL_TASK;
+        bool is_wanted =
+            core.is_enabled && (is_cancel || hooks_want(EVENT_SETTLED, KIND_FUTURE));
+        if (is_wanted != methods[i].is_installed) {
+            set_method_definition(methods[i].type, methods[i].name,
+                                  is_wanted ? &methods[i].ours : methods[i].original);
+            methods[i].is_installed = is_wanted;
+        }
     }
-    for (int i = 0; i < SETTLER_COUNT; i++) {
-        set_method_definition(future_type, SETTLER_NAMES[i],
-                              is_wanted ? &settlers[i].ours : settlers[i].original);
-    }
-    settlers_are_installed = is_wanted;
 }
 
 /* ---- Installing -------------------------------------------------------------------- */
@@ -395,8 +425,8 @@ tasks_prepare(void)
     if (str_eager_start == NULL || future_done == NULL) {
         return -1;
     }
-    for (int i = 0; i < SETTLER_COUNT; i++) {
-        if (prepare_settler(i) < 0) {
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        if (prepare_method(i) < 0) {
             return -1;
         }
     }
@@ -416,19 +446,17 @@ tasks_install(void)
     exchange_dealloc(task_type, original_task_dealloc, task_dealloc);
     exchange_dealloc(future_type, original_future_dealloc, future_dealloc);
     set_step_functions((StepFunctions){call_step, call_wakeup});
-    hooks_wanted_changed = watch_settlers;
-    watch_settlers();
+    hooks_wanted_changed = install_methods;
+    install_methods();
 }
 
 void
 tasks_uninstall(void)
 {
-    watch_settlers();
+    install_methods();
     exchange_init(task_type, task_init, original_task_init);
     exchange_init(future_type, future_init, original_future_init);
     exchange_dealloc(task_type, task_dealloc, original_task_dealloc);
     exchange_dealloc(future_type, future_dealloc, original_future_dealloc);
     set_step_functions(original_steps);
-    records_clear();
-    core.live[KIND_TASK] = core.live[KIND_FUTURE] = 0;
 }

@@ -18,6 +18,9 @@ Record *tasks_record_of(PyObject *task);
    told by itself when it runs and needs no resource of its own. */
 bool tasks_is_step(PyObject *callback);
 
+/* Whether a task or future is done. May run Python code: no. */
+bool tasks_is_done(PyObject *future);
+
 /* If `task` is done, tells hooks so, once.
    Returns: 0, or -1 with the exception of a hook that may raise. May run Python code. */
 int tasks_tell_settled(PyObject *task);

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asynchooks._native import KINDS
 from asynchooks.engine import disable, enable, is_enabled
 from asynchooks.hooks import (
     AsyncHook,
@@ -23,19 +24,24 @@ from asynchooks.storage import AsyncLocalStorage
 
 # isort: split
 # Last: `asynchooks.resources` is this function, not the module of that name, which is imported now.
-from asynchooks.inspection import ResourceInfo, Tree, resources, tree
+from asynchooks.inspection import ResourceInfo, Stats, Tree, async_id, resources, stats, tree
+from asynchooks.sites import Site
 
 if TYPE_CHECKING:
     from asynchooks.diagnosis import watch
     from asynchooks.tracing import Request, current_request
 
 __all__ = (
+    "KINDS",
     "AsyncHook",
     "AsyncLocalStorage",
     "AsyncResource",
     "Request",
     "ResourceInfo",
+    "Site",
+    "Stats",
     "Tree",
+    "async_id",
     "create_hook",
     "current_request",
     "disable",
@@ -44,6 +50,7 @@ __all__ = (
     "execution_async_resource",
     "is_enabled",
     "resources",
+    "stats",
     "tree",
     "trigger_async_id",
     "watch",

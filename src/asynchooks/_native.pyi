@@ -1,33 +1,57 @@
 # The C core's typed face. See native/ for the code and ARCHITECTURE.md for the data flow.
 
-from collections.abc import Callable
+import asyncio
+import weakref
+from collections.abc import Callable, Sequence
+from types import CodeType
 from typing import Any, Final, Self, final
 
 __all__ = (
     "KINDS",
     "Hook",
     "Resource",
+    "async_id_of",
     "call_detached",
+    "call_with_kind",
     "configure",
+    "configure_sites",
     "delete_type_attribute",
     "disable",
     "enable",
     "execution_async_id",
     "execution_async_resource",
+    "install_callbacks",
     "is_enabled",
     "live_counts",
-    "make_scheduler",
+    "memory",
     "root_async_id",
+    "run_as",
+    "set_options",
     "set_type_attribute",
+    "site_frames",
+    "site_of_caller",
     "snapshot",
     "start_root",
+    "task_of_step",
+    "track",
     "trigger_async_id",
+    "uninstall_callbacks",
 )
 
 # Every kind of resource, by name; the index is the kind's number in the core.
 KINDS: Final[tuple[str, ...]]
 
 def configure(step: object, wakeup: object, task: object) -> None: ...
+def configure_sites(
+    plumbing: tuple[str, ...],
+    libraries: tuple[str, ...],
+    installed: tuple[str, ...],
+    own: tuple[str, ...],
+    /,
+) -> None: ...
+def set_options(
+    site_kinds: int, site_frames: int, counts_cpu_time: bool, budget: int, /
+) -> None: ...
 def enable() -> None: ...
 def disable() -> None: ...
 def is_enabled() -> bool: ...
@@ -35,13 +59,40 @@ def execution_async_id() -> int: ...
 def trigger_async_id() -> int: ...
 def root_async_id() -> int: ...
 def execution_async_resource() -> object | None: ...
+def async_id_of(resource: object, /) -> int: ...
 def start_root() -> int: ...
 def call_detached(fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def call_with_kind(kind: int, fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def track(resource: object, kind: int, type_name: str, /) -> None: ...
+def run_as(resource: object, fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def task_of_step(callback: object, /) -> asyncio.Task[Any] | None: ...
+def site_frames(number: int, /) -> tuple[tuple[CodeType, int], ...]: ...
+def site_of_caller() -> tuple[CodeType, int] | None: ...
 def live_counts() -> dict[str, int]: ...
+def memory() -> tuple[int, int]: ...
 def snapshot(
-    kinds: int, root: int
-) -> list[tuple[object, int, int, int, int, int, int, float, float, bool]]: ...
-def make_scheduler(loop_type: type, name: str) -> object: ...
+    kinds: int, root: int, /
+) -> Sequence[
+    tuple[
+        object,
+        int,
+        str,
+        int,
+        int,
+        int,
+        int,
+        int,
+        str,
+        int,
+        float,
+        float,
+        float,
+        float,
+        bool,
+    ]
+]: ...
+def install_callbacks(loop_type: type, /) -> None: ...
+def uninstall_callbacks() -> None: ...
 def set_type_attribute(owner: type, name: str, value: object) -> None: ...
 def delete_type_attribute(owner: type, name: str) -> None: ...
 
@@ -63,6 +114,7 @@ class Hook:
     def enabled(self) -> bool: ...
 
 class Resource:
+    owner: weakref.ref[Any] | None
     def __new__(
         cls, type_name: str, trigger_async_id: int | None, manual_destroy: bool, kind: int = ...
     ) -> Self: ...

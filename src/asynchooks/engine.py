@@ -5,29 +5,53 @@ from __future__ import annotations
 import atexit
 import threading
 
-from asynchooks import _native, boundaries, loops
+from asynchooks import _native, boundaries, loops, sites
 from asynchooks._reporting import report_once
+from asynchooks.hooks import kinds_mask
 
 __all__ = ("disable", "enable", "is_enabled")
+
+# A plain handle is made at every turn of a loop, by whoever wakes a task.
+_SITE_KINDS = kinds_mask(kind for kind in _native.KINDS if kind != "Handle")
 
 _lock = threading.RLock()
 _is_tracing = False
 _is_exit_registered = False
 
 
-def enable(*, tracing: bool = False) -> None:
+def enable(
+    *,
+    tracing: bool = False,
+    site_frames: int = 1,
+    cpu_time: bool = False,
+    memory_budget: int = 1 << 30,
+) -> None:
     """Put the engine in force: ids, causes and hooks, and context that crosses threads and pools.
 
     Args:
         tracing: also record requests, queries, calls and log lines, and export them as OTLP
             (what `asynchooks run` does).
+        site_frames: how many lines of the user's code are kept of what made a resource, 0 to 4.
+            Plain handles have none.
+        cpu_time: also count the processor's time of each step: two system calls a step.
+        memory_budget: bytes for what is known of tasks, futures and transports, 122 for each. What
+            does not fit lives untracked, and is counted (`asynchooks.stats()`).
 
-    May be called at any time, in any thread, also while loops run, and again. Where this
-    interpreter's asyncio does not look as expected, asynchooks steps aside with one warning and
-    changes nothing.
+    The options count from now on. May be called at any time, in any thread, also while loops run,
+    and again. Where this interpreter's asyncio does not look as expected, asynchooks steps aside
+    with one warning and changes nothing.
+
+    Raises:
+        ValueError: an option makes no sense.
     """
     global _is_tracing
+    if not 0 <= site_frames <= 4:
+        raise ValueError(f"`site_frames` is {site_frames}, expected 0 to 4")
+    if memory_budget < 0:
+        raise ValueError(f"`memory_budget` is {memory_budget}, expected bytes")
     with _lock:
+        kinds = _SITE_KINDS if site_frames else 0
+        _native.set_options(kinds, site_frames, cpu_time, memory_budget)
         if not _native.is_enabled() and not _enable_core():
             return
         if tracing and not _is_tracing:
@@ -64,6 +88,7 @@ def is_enabled() -> bool:
 def _enable_core() -> bool:
     global _is_exit_registered
     try:
+        sites.configure()
         loops.install()
     except (RuntimeError, ImportError, AttributeError) as exc:
         report_once(

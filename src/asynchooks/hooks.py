@@ -72,8 +72,7 @@ def create_hook(
             told after the step that runs.
         settled: `settled(async_id)`, when a future or task has its result, exception or
             cancellation (Node's `promiseResolve`).
-        kinds: tell of these kinds of resource only (`"Task"`, `"Future"`, `"Handle"`,
-            `"TimerHandle"`, `"AsyncResource"`, `"ExecutorJob"`, `"Thread"`). All by default.
+        kinds: tell of these kinds of resource only, of `asynchooks.KINDS`. All by default.
         on_error: a callback that raises is reported through `sys.unraisablehook` and its hook is
             disabled. With `"raise"`, meant for tests, the exception leaves the operation.
 

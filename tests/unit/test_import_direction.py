@@ -12,8 +12,8 @@ import asynchooks
 PACKAGE = Path(asynchooks.__file__).parent
 
 # Each layer, and the layers that it may import from, besides itself.
-BASE = {"_native", "_detached", "_patching", "_reporting", "_imports", "_flow"}
-API = BASE | {"hooks", "inspection", "resources", "storage"}
+BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports", "_flow"}
+API = BASE | {"edges", "hooks", "inspection", "resources", "sites", "storage"}
 CAPTURE = API | {"boundaries", "loops"}
 MAY_IMPORT = {
     "_native": set(),
@@ -22,8 +22,11 @@ MAY_IMPORT = {
     "_imports": {"_reporting"},
     "_flow": set(),
     "_detached": {"_native"},
+    "_program": set(),
+    "sites": BASE,
+    "edges": BASE,
     "hooks": BASE,
-    "inspection": BASE | {"hooks", "resources"},
+    "inspection": BASE | {"edges", "hooks", "resources", "sites"},
     "resources": BASE,
     "storage": BASE,
     "boundaries": API,

@@ -1,5 +1,5 @@
 """uvloop: its handles are its own, so the callbacks that are handed to its `call_soon` and its like
-are wrapped in the core. C tasks come that way too."""
+are wrapped in the core, which stands behind these methods. C tasks come that way too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from asynchooks import _native
 from asynchooks._imports import when_imported
-from asynchooks._patching import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ("install", "uninstall")
 
-_SCHEDULERS = ("call_soon", "call_soon_threadsafe", "call_later", "call_at")
-
-_patches = Patches()
 _stop_waiting: Callable[[], None] | None = None
 
 
@@ -34,10 +30,8 @@ def uninstall() -> None:
     if _stop_waiting is not None:
         _stop_waiting()
         _stop_waiting = None
-    _patches.undo()
+    _native.uninstall_callbacks()
 
 
 def _patch(module: ModuleType) -> None:
-    loop_type = module.Loop
-    for name in _SCHEDULERS:
-        _patches.replace(loop_type, name, _native.make_scheduler(loop_type, name))
+    _native.install_callbacks(module.loop.Loop)

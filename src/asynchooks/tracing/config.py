@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from asynchooks._program import program_name
 from asynchooks._reporting import report_once
-from asynchooks.tracing.program import program_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

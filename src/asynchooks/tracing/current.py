@@ -6,7 +6,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
-from asynchooks.tracing.callsite import find_call_site
+from asynchooks.sites import find_call_site
 from asynchooks.tracing.span import NonRecordingSpan, Span, SpanContext, SpanKind
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.hooks import create_hook
-from asynchooks.tracing.callsite import find_call_site
+from asynchooks.sites import find_call_site
 from asynchooks.tracing.current import context_span, current_span, is_suppressed, task_spans
 from asynchooks.tracing.span import Span, StatusCode
 

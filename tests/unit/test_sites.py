@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asynchooks.tracing import callsite
-from asynchooks.tracing.callsite import call_site_attributes, find_call_site
+from asynchooks import sites
+from asynchooks.sites import find_call_site
+from asynchooks.tracing.callsite import call_site_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,26 +21,21 @@ SITE_PACKAGES = sysconfig.get_path("purelib")
 
 
 @pytest.fixture(autouse=True)
-def new_cache() -> Iterator[None]:
-    callsite._is_foreign.cache_clear()
+def configured() -> Iterator[None]:
+    sites.configure()
     yield
-    callsite._is_foreign.cache_clear()
-
-
-def look() -> str:
-    site = find_call_site()
-    assert site is not None
-    return site[0].co_filename
+    sites.configure()
 
 
 def call_through(*filenames: str) -> str:
     """What is found from the innermost of functions in these files, each calling the next."""
-    call: Any = look
+    call: Any = find_call_site
     for filename in reversed(filenames):
         space = {"inner": call}
         exec(compile("def call(): return inner()", filename, "exec"), space)
         call = space["call"]
-    found: str = call()
+    code, _ = call()
+    found: str = code.co_filename
     return found
 
 
@@ -73,6 +69,7 @@ def test_an_application_that_is_installed_is_the_user_s(
 ) -> None:
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", original or ["python", *argv])
+    sites.configure()
     orders, single = f"{SITE_PACKAGES}/shop/orders.py", f"{SITE_PACKAGES}/shop.py"
     library = f"{SITE_PACKAGES}/httpx/client.py"
     assert call_through(orders, library) == orders
@@ -82,14 +79,15 @@ def test_an_application_that_is_installed_is_the_user_s(
 
 def call_site_below_nothing() -> str:
     """From a thread that nothing of the user's has entered."""
-    found: list[str] = []
-    space = {"look": look, "found": found}
+    found: list[Any] = []
+    space = {"look": find_call_site, "found": found}
     filename = f"{SITE_PACKAGES}/httpx/client.py"
     exec(compile("def run(self=None): found.append(look())", filename, "exec"), space)
     thread = threading.Thread(target=space["run"])  # type: ignore[arg-type] # it is a function
     thread.start()
     thread.join()
-    return found[0]
+    where: str = found[0][0].co_filename
+    return where
 
 
 def test_where_nothing_is_the_user_s_the_nearest_is_taken() -> None:
@@ -98,7 +96,7 @@ def test_where_nothing_is_the_user_s_the_nearest_is_taken() -> None:
 
 
 def test_attributes() -> None:
-    site = find_call_site(0)
+    site = find_call_site()
     assert site is not None
     assert call_site_attributes(site) == {
         "code.file.path": str(Path(__file__)),
