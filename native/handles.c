@@ -152,14 +152,10 @@ source_traceback(bool is_timer)
 /* What the two __init__ of asyncio.events do, and the birth of the resource.
    `when` is NULL for a plain handle.
    Returns: new, or NULL with an exception set. May run Python code: yes. */
-static PyObject *
+static inline PyObject *
 make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *args,
-            PyObject *loop, PyObject *context)
+            PyObject *loop, PyObject *context, bool is_debug)
 {
-    int is_debug = loop_is_in_debug_mode(loop);
-    if (is_debug < 0) {
-        return NULL;
-    }
     PyObject *self = allocate(type);
     if (self == NULL) {
         return NULL;
@@ -196,6 +192,12 @@ make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *ar
 error:
     Py_DECREF(self);
     return NULL;
+}
+
+PyObject *
+handles_make(PyObject *callback, PyObject *args, PyObject *loop, PyObject *context)
+{
+    return make_handle(handle_type, NULL, callback, args, loop, context, false);
 }
 
 const Record *
@@ -275,8 +277,12 @@ construct(PyObject *class, PyTypeObject *type, int leading, PyObject *const *arg
     if (leading > 0 && !PyFloat_CheckExact(args[0])) {
         return call_base_class(class, args, nargsf, kwnames);
     }
+    int is_debug = loop_is_in_debug_mode(rest[2]);
+    if (is_debug < 0) {
+        return NULL;
+    }
     return make_handle(type, leading > 0 ? args[0] : NULL, rest[0], rest[1], rest[2],
-                       context);
+                       context, is_debug);
 }
 
 static PyObject *

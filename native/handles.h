@@ -17,6 +17,12 @@ int handles_prepare(void);
 void handles_install(void);
 void handles_uninstall(void);
 
+/* Handle(callback, args, loop, context) for a loop that is not in debug mode; context is a
+   Context or None. Returns: new, or NULL with an exception set. May run Python code: yes (an
+   init hook). */
+PyObject *handles_make(PyObject *callback, PyObject *args, PyObject *loop,
+                       PyObject *context);
+
 /* Returns: the record of a handle of ours that is a resource of its own, else NULL. */
 const Record *handles_record_of(PyObject *object);
 

@@ -393,6 +393,19 @@ method_definition(PyTypeObject *type, const char *name)
     return method->d_method;
 }
 
+vectorcallfunc
+set_function_vectorcall(PyObject *function, vectorcallfunc vectorcall)
+{
+    vectorcallfunc before = ((PyFunctionObject *)function)->vectorcall;
+#if PY_VERSION_HEX >= 0x030c0000
+    PyFunction_SetVectorcall((PyFunctionObject *)function, vectorcall);
+#else
+    /* Python code that calls the function goes on to run its bytecode. */
+    ((PyFunctionObject *)function)->vectorcall = vectorcall;
+#endif
+    return before;
+}
+
 PyMethodDef *
 cython_definition(PyObject *function)
 {

@@ -70,6 +70,11 @@ void set_async_generator_functions(AsyncGeneratorFunctions functions);
 /* Makes a call of the class `type` itself go to `function` (NULL: as before). */
 void set_class_vectorcall(PyTypeObject *type, vectorcallfunc function);
 
+/* Makes calls of a Python function from C, and where the interpreter allows it those of
+   Python code, go to `vectorcall`, which has to do the same.
+   Returns: what they went to before. */
+vectorcallfunc set_function_vectorcall(PyObject *function, vectorcallfunc vectorcall);
+
 /* The definition behind a C method of `type`, whose descriptor, and whoever holds it, stay
    the same when it is set. Of the two definitions only the function may differ.
    Returns: borrowed, or NULL with RuntimeError set. */

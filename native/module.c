@@ -8,9 +8,11 @@
 #include "hooks.h"
 #include "internals.h"
 #include "records.h"
+#include "registry.h"
 #include "resources.h"
 #include "sites.h"
 #include "snapshot.h"
+#include "standard_loop.h"
 #include "steps.h"
 #include "tasks.h"
 #include "tracked.h"
@@ -24,8 +26,8 @@ configure(PyObject *module, PyObject *args)
         return NULL;
     }
     if (internals_learn(step, wakeup, task) < 0 || handles_prepare() < 0 ||
-        tasks_prepare() < 0 || generators_prepare() < 0 || tracked_prepare() < 0 ||
-        callbacks_prepare() < 0) {
+        tasks_prepare() < 0 || generators_prepare() < 0 || registry_prepare() < 0 ||
+        standard_loop_prepare() < 0 || tracked_prepare() < 0 || callbacks_prepare() < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -72,6 +74,8 @@ enable(PyObject *module, PyObject *unused)
         handles_install();
         tasks_install();
         generators_install();
+        registry_install();
+        standard_loop_install();
     }
     Py_RETURN_NONE;
 }
@@ -84,6 +88,8 @@ disable(PyObject *module, PyObject *unused)
         handles_uninstall();
         tasks_uninstall();
         generators_uninstall();
+        registry_uninstall();
+        standard_loop_uninstall();
         tracked_clear();
         records_clear();
     }
