@@ -130,21 +130,30 @@ execution_root(void)
     return execution_top != NULL ? execution_top->root : execution_async_id();
 }
 
-/* Makes `record`, which is all zero, a resource born here and now. `created_by` and root
-   come from the execution stack; what nothing created is its own root. */
+/* Makes `record` a resource born here and now. `created_by` and root come from the execution
+   stack; what nothing created is its own root. */
 static inline void
 record_born(Record *record, Kind kind)
 {
-    record->async_id = core.next_async_id++;
-    record->created_by = execution_async_id();
-    uint64_t root = execution_root();
-    record->root = root != ASYNC_ID_NONE ? root : record->async_id;
-    record->created_at = record->since = clock_ticks();
-    record->kind = (uint8_t)kind;
-    record->state = KINDS_BORN_READY & KIND_BIT(kind) ? STATE_READY : STATE_WAITING;
-    if (sites_kinds & KIND_BIT(kind)) {
-        record->site = site_here();
+    uint64_t async_id = core.next_async_id++;
+    uint64_t created_by, root;
+    if (execution_top != NULL) {
+        created_by = execution_top->async_id;
+        root = execution_top->root;
+    } else {
+        created_by = root = execution_async_id();
     }
+    uint64_t now = clock_ticks();
+    *record = (Record){
+        .async_id = async_id,
+        .created_by = created_by,
+        .root = root != ASYNC_ID_NONE ? root : async_id,
+        .created_at = now,
+        .since = now,
+        .site = sites_kinds & KIND_BIT(kind) ? site_here() : SITE_UNKNOWN,
+        .kind = (uint8_t)kind,
+        .state = KINDS_BORN_READY & KIND_BIT(kind) ? STATE_READY : STATE_WAITING,
+    };
     core.live[kind]++;
 }
 

@@ -1,16 +1,9 @@
 #include "internals.h"
 #include "compat.h"
+#include "internals_frames.h"
 
 #include <string.h>
 #include <structmember.h>
-
-#define Py_BUILD_CORE 1
-#if PY_VERSION_HEX >= 0x030e0000
-#include <internal/pycore_interpframe.h>
-#else
-#include <internal/pycore_frame.h>
-#endif
-#undef Py_BUILD_CORE
 
 HandleLayout handle_layout;
 PyTypeObject *task_type = NULL;
@@ -26,7 +19,7 @@ typedef struct StepWrapper {
 static PyTypeObject *step_wrapper_type = NULL; /* owned */
 static PyMethodDef *wakeup_definition =
     NULL; /* of the builtin method that wakes a task */
-static Py_ssize_t code_extra_index = -1;
+Py_ssize_t code_extra_index = -1;
 
 /* ---- Learning ---------------------------------------------------------------------- */
 
@@ -63,6 +56,27 @@ learn_slot(PyTypeObject *type, const char *name, Py_ssize_t *offset)
     return 0;
 }
 
+/* Whether a code object gives back, where we look, the number that it is to keep.
+   Returns: 0, or -1 with RuntimeError set. */
+static int
+check_code_extra(void)
+{
+    PyCodeObject *code = PyCode_NewEmpty("asynchooks", "probe", 1); /* owned */
+    if (code == NULL) {
+        return -1;
+    }
+    uintptr_t before = code_get_extra(code);
+    code_set_extra(code, 3);
+    bool is_kept = before == 0 && code_get_extra(code) == 3;
+    Py_DECREF(code);
+    if (!is_kept) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "code objects do not keep a number as expected");
+        return -1;
+    }
+    return 0;
+}
+
 int
 internals_learn_frames(void)
 {
@@ -90,7 +104,7 @@ internals_learn_frames(void)
                         "code objects have no room for a number of ours");
         goto error;
     }
-    status = 0;
+    status = check_code_extra();
 error:
     Py_XDECREF(frame);
     return status;
@@ -458,67 +472,7 @@ set_type_attribute(PyTypeObject *type, PyObject *name, PyObject *value)
     return status;
 }
 
-/* ---- Frames ------------------------------------------------------------------------ */
-
-/* Returns: `frame`, or the nearest one that called it, that runs code of Python. From 3.12
-   on there are some that the interpreter puts between for itself. */
-static InterpreterFrame *
-skip_shims(InterpreterFrame *frame)
-{
-#if PY_VERSION_HEX >= 0x030e0000
-    while (frame != NULL &&
-           (frame->owner == FRAME_OWNED_BY_INTERPRETER || _PyFrame_IsIncomplete(frame))) {
-#elif PY_VERSION_HEX >= 0x030c0000
-    while (frame != NULL &&
-           (frame->owner == FRAME_OWNED_BY_CSTACK || _PyFrame_IsIncomplete(frame))) {
-#else
-    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
-#endif
-        frame = frame->previous;
-    }
-    return frame;
-}
-
-InterpreterFrame *
-frame_current(void)
-{
-    PyThreadState *thread = PyThreadState_Get();
-#if PY_VERSION_HEX >= 0x030d0000
-    return skip_shims(thread->current_frame);
-#else
-    return skip_shims(thread->cframe->current_frame);
-#endif
-}
-
-InterpreterFrame *
-frame_previous(InterpreterFrame *frame)
-{
-    return skip_shims(frame->previous);
-}
-
-PyCodeObject *
-frame_code(InterpreterFrame *frame)
-{
-#if PY_VERSION_HEX >= 0x030d0000
-    return _PyFrame_GetCode(frame);
-#else
-    return frame->f_code;
-#endif
-}
-
-int
-frame_instruction(InterpreterFrame *frame)
-{
-    return _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
-}
-
-uintptr_t
-code_get_extra(PyCodeObject *code)
-{
-    void *value = NULL;
-    (void)PyUnstable_Code_GetExtra((PyObject *)code, code_extra_index, &value);
-    return (uintptr_t)value;
-}
+/* ---- Code -------------------------------------------------------------------------- */
 
 void
 code_set_extra(PyCodeObject *code, uintptr_t value)

@@ -91,25 +91,7 @@ void set_method_definition(PyTypeObject *type, const char *name, PyMethodDef *de
    without an exception. */
 PyObject *lookup_in_type(PyTypeObject *type, PyObject *name);
 
-/* ---- Frames ------------------------------------------------------------------------ */
-
-/* CPython's _PyInterpreterFrame: walked without making a frame object of each. */
-typedef struct _PyInterpreterFrame InterpreterFrame;
-
-/* Returns: the innermost frame of this thread that runs Python code, or NULL. */
-InterpreterFrame *frame_current(void);
-
-/* Returns: the frame that called `frame`, or NULL. */
-InterpreterFrame *frame_previous(InterpreterFrame *frame);
-
-/* Returns: its code, borrowed. */
-PyCodeObject *frame_code(InterpreterFrame *frame);
-
-/* The index of the instruction that it is at, in bytes. */
-int frame_instruction(InterpreterFrame *frame);
-
-/* A small number of ours that a code object keeps for us; 0 until it is set. */
-uintptr_t code_get_extra(PyCodeObject *code);
+/* Has `code` keep a small number of ours, for code_get_extra() of internals_frames.h. */
 void code_set_extra(PyCodeObject *code, uintptr_t value);
 
 /* Sets (value) or deletes (NULL) an attribute of any type, immutable ones too.

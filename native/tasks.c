@@ -24,7 +24,6 @@ give_birth(PyObject *object, Kind kind)
     if (record->async_id != 0) {
         /* __init__ called again makes a new resource in the old one's place. */
         record_died(record);
-        *record = (Record){0};
     }
     record_born(record, kind);
     return record;
