@@ -9,13 +9,17 @@
 
 #include "core.h"
 
-/* Where the slots of asyncio.events.Handle and TimerHandle lie, from their member
+/* Where the slots of asyncio.events.Handle and its subclasses lie, from their member
    descriptors. */
 typedef struct HandleLayout {
     PyTypeObject *type;       /* owned: asyncio.events.Handle */
     PyTypeObject *timer_type; /* owned: asyncio.events.TimerHandle */
+    /* owned: asyncio.events._ThreadSafeHandle, which call_soon_threadsafe makes from 3.14 on;
+       NULL where there is none. */
+    PyTypeObject *threadsafe_type;
     Py_ssize_t callback, args, cancelled, context, loop, repr, source_traceback;
     Py_ssize_t when, scheduled; /* of TimerHandle */
+    Py_ssize_t lock;            /* of _ThreadSafeHandle */
 } HandleLayout;
 
 extern HandleLayout handle_layout;

@@ -226,10 +226,6 @@ def test_a_job_is_a_resource_made_by_its_submitter(activity: Activity) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.xfail(
-    sys.version_info >= (3, 14),
-    reason="from 3.14 on call_soon_threadsafe has handles of its own, which are not seen yet",
-)
 def test_what_a_job_schedules_has_it_as_its_cause(activity: Activity) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
