@@ -50,6 +50,19 @@ typedef struct StepFunctions {
 StepFunctions get_step_functions(void);
 void set_step_functions(StepFunctions functions);
 
+/* Whether `task` is of the interpreter that we work for. A sub-interpreter's tasks come to us,
+   too, perhaps while another GIL than ours is held: the definition of a task's wake-up is one
+   for the whole process, and on 3.11 so are the types. */
+static inline bool
+is_of_our_interpreter(PyObject *task)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyObject_TypeCheck(task, future_type); /* each interpreter has its own */
+#else
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
+#endif
+}
+
 /* Exchanges a slot of `type`, and the slot wrapper that Python code reaches it by, for
    `type` and those of its subclasses that inherited `old`. */
 void exchange_init(PyTypeObject *type, initproc old, initproc new);

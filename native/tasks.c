@@ -33,6 +33,12 @@ bury(PyObject *object)
     }
 }
 
+static inline bool
+should_track(PyObject *object)
+{
+    return core.is_enabled && is_of_our_interpreter(object);
+}
+
 /* Returns: the record of an object that is being made, or NULL without an exception where
    memory is short: it then lives untracked. */
 static Record *
@@ -116,7 +122,7 @@ is_eager(PyObject *kwargs)
 static int
 task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_TASK) : NULL;
+    Record *record = should_track(self) ? give_birth(self, KIND_TASK) : NULL;
     if (record == NULL) {
         return original_task_init(self, args, kwargs);
     }
@@ -129,7 +135,7 @@ task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 static int
 future_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_FUTURE) : NULL;
+    Record *record = should_track(self) ? give_birth(self, KIND_FUTURE) : NULL;
     if (record == NULL) {
         return original_future_init(self, args, kwargs);
     }
@@ -178,7 +184,7 @@ tasks_is_step(PyObject *callback)
 static inline int
 begin_step(Step *step, PyObject *task)
 {
-    Record *record = core.is_enabled ? tasks_record_of(task) : NULL;
+    Record *record = should_track(task) ? tasks_record_of(task) : NULL;
     if (record == NULL) {
         step->task = NULL;
         return 0;

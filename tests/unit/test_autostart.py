@@ -62,6 +62,32 @@ def test_a_sub_interpreter_runs_as_without_us(mode: str | None) -> None:
     assert (result.stdout, result.stderr) == ("inside\n", "")
 
 
+def test_tasks_of_a_sub_interpreter_are_not_ours() -> None:
+    """CPython's definition of a task's wake-up is one for all interpreters of a process."""
+    program = (
+        "import asyncio\\n"
+        "async def main():\\n"
+        " loop = asyncio.get_running_loop()\\n"
+        " for _ in range(100):\\n"
+        "  future = loop.create_future()\\n"
+        "  loop.call_soon(future.set_result, None)\\n"
+        "  await future\\n"
+        "  await asyncio.create_task(asyncio.sleep(0))\\n"
+        "asyncio.run(main())\\n"
+        "print('inside', flush=True)"
+    )
+    seen = (
+        "import asynchooks\n"
+        "seen = []\n"
+        "heard = {name: lambda *args: seen.append(args)\n"
+        "         for name in ('init', 'before', 'after', 'destroy', 'settled')}\n"
+        "asynchooks.create_hook(**heard).enable()\n"
+    )
+    code = SUB_INTERPRETER.replace("print('inside', flush=True)", program)
+    result = run(f"{seen}{code}assert seen == [], seen\n", "1")
+    assert (result.stdout, result.stderr) == ("inside\n", "")
+
+
 def test_a_sub_interpreter_that_wants_us_is_refused_clearly() -> None:
     code = SUB_INTERPRETER.replace(
         "print('inside', flush=True)",
