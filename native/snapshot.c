@@ -21,6 +21,9 @@ static void
 collect(PyObject *object, const Record *record, void *arg)
 {
     Snapshot *snapshot = arg;
+    if (Py_REFCNT(object) == 0) {
+        return; /* a subclass's: it is dying, and a weak reference's callback asks us */
+    }
     if (!(snapshot->kinds & KIND_BIT(record->kind)) ||
         (snapshot->root != 0 && record->root != snapshot->root)) {
         return;
