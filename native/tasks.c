@@ -271,9 +271,11 @@ tasks_tell_settled(PyObject *task)
     if (record == NULL || record->is_settled) {
         return 0;
     }
+    /* Set after a step that raised SystemExit or KeyboardInterrupt. */
+    PyObject *outer = PyErr_GetRaisedException();
     PyObject *is_done = PyObject_CallOneArg(future_done, task);
+    PyErr_SetRaisedException(outer); /* half made, it may have raised: that is cleared */
     if (is_done == NULL) {
-        PyErr_Clear(); /* half made, by a subclass that failed in its __init__ */
         return 0;
     }
     Py_DECREF(is_done);
