@@ -24,7 +24,8 @@ typedef struct HookList {
 
 static HookList *current_list = NULL;
 static HookList *next_list = NULL; /* NULL: no change waits */
-static int telling_depth = 0;
+static int telling_depth = 0;                /* of all threads */
+static _Thread_local int own_telling_depth = 0; /* of this one */
 
 uint32_t hooks_wanted[EVENT_COUNT];
 bool hooks_hear_steps = false;
@@ -229,6 +230,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
     HookList *list = current_list;
 
     telling_depth++;
+    own_telling_depth++;
     for (Py_ssize_t i = 0; i < list->count; i++) {
         Hook *hook = list->hooks[i];
         PyObject *callback = hook->callbacks[event];
@@ -249,6 +251,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
         }
     }
     telling_depth--;
+    own_telling_depth--;
     if (telling_depth == 0 && next_list != NULL) {
         apply_next_list();
     }
@@ -263,21 +266,31 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
 }
 
 int
-hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
+hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource)
 {
     int status = -1;
     unsigned int kind = record->kind;
     /* Owned. */
     PyObject *async_id = PyLong_FromUnsignedLongLong(record->async_id);
-    PyObject *type = PyUnicode_InternFromString(type_name);
     PyObject *created_by = PyLong_FromUnsignedLongLong(record->created_by);
-    if (async_id != NULL && type != NULL && created_by != NULL) {
-        PyObject *args[] = {async_id, type, created_by, resource};
+    if (async_id != NULL && created_by != NULL) {
+        PyObject *args[] = {async_id, type_name, created_by, resource};
         status = tell(EVENT_INIT, kind, args, 4);
     }
     Py_XDECREF(async_id);
-    Py_XDECREF(type);
     Py_XDECREF(created_by);
+    return status;
+}
+
+int
+hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
+{
+    PyObject *type = PyUnicode_InternFromString(type_name);
+    if (type == NULL) {
+        return -1;
+    }
+    int status = hooks_emit_init_named(record, type, resource);
+    Py_DECREF(type);
     return status;
 }
 
@@ -308,7 +321,8 @@ typedef struct Death {
 
 static Death *deaths = NULL;
 static size_t deaths_capacity = 0;
-static bool is_flushing = false;
+static bool is_flushing = false;                   /* some thread */
+static _Thread_local bool is_flushing_here = false; /* this one */
 static bool is_flush_pending = false;
 size_t hooks_destroys_queued = 0;
 
@@ -344,7 +358,8 @@ hooks_flush_destroys(void)
     if (is_flushing || telling_depth > 0) {
         return;
     }
-    is_flushing = true;
+    is_flushing = is_flushing_here = true;
+    PyObject *outer = PyErr_GetRaisedException();
     /* A callback may cause more deaths: they join the queue that we walk. */
     for (size_t i = 0; i < hooks_destroys_queued; i++) {
         Death death = deaths[i];
@@ -353,12 +368,26 @@ hooks_flush_destroys(void)
             PyErr_WriteUnraisable(NULL);
         }
     }
+    PyErr_SetRaisedException(outer);
     hooks_destroys_queued = 0;
-    is_flushing = false;
+    is_flushing = is_flushing_here = false;
     if (deaths_capacity > 4096) { /* one burst must not stay for ever */
         PyMem_RawFree(deaths);
         deaths = NULL;
         deaths_capacity = 0;
+    }
+}
+
+void
+hooks_after_fork(void)
+{
+    telling_depth = own_telling_depth;
+    if (telling_depth == 0 && next_list != NULL) {
+        apply_next_list();
+    }
+    if (is_flushing && !is_flushing_here) {
+        hooks_destroys_queued = 0; /* that thread's, whom the parent tells */
+        is_flushing = false;
     }
 }
 

@@ -12,6 +12,41 @@
 #include "steps.h"
 #include "tasks.h"
 
+/* A forked child's only thread is its main thread, whichever it was. */
+static PyObject *
+after_fork(PyObject *module, PyObject *unused)
+{
+    core.main_thread = PyThread_get_thread_ident();
+    hooks_after_fork();
+    Py_RETURN_NONE;
+}
+
+/* Whichever thread imports us first, the main thread is the interpreter's.
+   Returns: 0, or -1 with an exception set. May run Python code: yes (import). */
+static int
+learn_main_thread(void)
+{
+    int status = -1;
+    /* Owned. */
+    PyObject *ident = NULL;
+    PyObject *thread = NULL;
+    PyObject *threading = PyImport_ImportModule("threading");
+    if (threading != NULL) {
+        thread = PyObject_CallMethod(threading, "main_thread", NULL);
+    }
+    if (thread != NULL) {
+        ident = PyObject_GetAttrString(thread, "ident");
+    }
+    if (ident != NULL) {
+        core.main_thread = PyLong_AsUnsignedLong(ident);
+        status = PyErr_Occurred() ? -1 : 0;
+    }
+    Py_XDECREF(ident);
+    Py_XDECREF(thread);
+    Py_XDECREF(threading);
+    return status;
+}
+
 static PyObject *
 configure(PyObject *module, PyObject *args)
 {
@@ -190,6 +225,8 @@ static PyMethodDef functions[] = {
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},
+    {"after_fork", after_fork, METH_NOARGS,
+     "To be called in a forked child: forget what other threads were doing."},
     {"execution_async_id", get_execution_async_id, METH_NOARGS,
      "The id of what executes now in this thread."},
     {"trigger_async_id", get_trigger_async_id, METH_NOARGS,
@@ -243,8 +280,7 @@ module_exec(PyObject *module)
         return -1;
     }
     clock_prepare();
-    core.main_thread = PyThread_get_thread_ident();
-    if (add_kinds(module) < 0 || hooks_add_type(module) < 0 ||
+    if (learn_main_thread() < 0 || add_kinds(module) < 0 || hooks_add_type(module) < 0 ||
         resources_add_type(module) < 0) {
         return -1;
     }

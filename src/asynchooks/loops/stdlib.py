@@ -4,6 +4,7 @@ their tasks and futures, whichever loop they run on."""
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ def install() -> None:
     global _is_configured
     if not _is_configured:
         _native.configure(*_learn())
+        os.register_at_fork(after_in_child=_native.after_fork)
         _is_configured = True
     _native.enable()
 
