@@ -556,6 +556,10 @@ handle_run_threadsafe(PyObject *self, PyObject *unused)
 static Py_hash_t
 timer_hash(PyObject *self)
 {
+    if (HANDLE_SLOT(self, when) == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_when");
+        return -1;
+    }
     return PyObject_Hash(HANDLE_SLOT(self, when));
 }
 

@@ -382,3 +382,13 @@ def test_a_thread_safe_handle_keeps_others_waiting_while_it_runs(
     assert was_cancelled == [sys.version_info < (3, 14)]
     assert cancelled.is_set()
     assert [type(exception) for exception in seen] == [ValueError]
+
+
+def test_a_timer_without_its_time_is_an_error_as_ever(
+    engine: None, loop: asyncio.AbstractEventLoop
+) -> None:
+    timer = loop.call_later(1000, nothing)
+    del timer._when  # type: ignore[attr-defined] # a slot
+    for use in (hash, repr, lambda timer: timer < timer, lambda timer: timer == timer):
+        with pytest.raises(AttributeError):
+            use(timer)
