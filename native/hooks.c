@@ -31,6 +31,8 @@ uint32_t hooks_wanted[EVENT_COUNT];
 bool hooks_hear_steps = false;
 void (*hooks_wanted_changed)(void) = NULL;
 
+static bool are_hooks_muted = false;
+
 static void
 list_free(HookList *list)
 {
@@ -63,15 +65,13 @@ list_copy(const HookList *list, const Hook *without)
     return copy;
 }
 
-/* Puts next_list in force. May run Python code: yes (a dropped hook's dealloc). */
+/* Finds out who wants to hear of what. */
 static void
-apply_next_list(void)
+update_wanted(void)
 {
-    HookList *old = current_list;
-    current_list = next_list;
-    next_list = NULL;
+    Py_ssize_t count = current_list != NULL && !are_hooks_muted ? current_list->count : 0;
     memset(hooks_wanted, 0, sizeof(hooks_wanted));
-    for (Py_ssize_t i = 0; i < current_list->count; i++) {
+    for (Py_ssize_t i = 0; i < count; i++) {
         Hook *hook = current_list->hooks[i];
         for (int event = 0; event < EVENT_COUNT; event++) {
             if (hook->callbacks[event] != NULL) {
@@ -84,7 +84,28 @@ apply_next_list(void)
     if (hooks_wanted_changed != NULL) {
         hooks_wanted_changed();
     }
+}
+
+/* Puts next_list in force. May run Python code: yes (a dropped hook's dealloc). */
+static void
+apply_next_list(void)
+{
+    HookList *old = current_list;
+    current_list = next_list;
+    next_list = NULL;
+    update_wanted();
     list_free(old);
+}
+
+PyObject *
+hooks_call_unheard(PyObject *function)
+{
+    are_hooks_muted = true;
+    update_wanted();
+    PyObject *result = PyObject_CallNoArgs(function);
+    are_hooks_muted = false;
+    update_wanted();
+    return result;
 }
 
 /* Adds or removes `hook`. Returns: 0, or -1 with an exception set. */

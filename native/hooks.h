@@ -44,6 +44,10 @@ void hooks_flush_destroys(void);
 
 extern size_t hooks_destroys_queued;
 
+/* Calls `function` with no argument while no hook hears of anything.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
+PyObject *hooks_call_unheard(PyObject *function);
+
 /* To be called in a forked child: callbacks that other threads were in will not return. */
 void hooks_after_fork(void);
 

@@ -98,6 +98,14 @@ learn_handles(void)
     if (layout->type == NULL || layout->timer_type == NULL) {
         return -1;
     }
+    /* Only type itself, and not a metaclass, makes objects by a class's vectorcall. */
+    if (!Py_IS_TYPE(layout->type, &PyType_Type) ||
+        !Py_IS_TYPE(layout->timer_type, &PyType_Type) ||
+        layout->type->tp_vectorcall != NULL || layout->timer_type->tp_vectorcall != NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "somebody else makes asyncio's handles already");
+        return -1;
+    }
     const struct {
         PyTypeObject *type;
         const char *name;
@@ -135,6 +143,23 @@ learn_handles(void)
     return learn_threadsafe_handle(layout);
 }
 
+/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
+   Returns: 0, or -1 with RuntimeError set. */
+static int
+check_init(PyTypeObject *type)
+{
+    PyObject *dict = PyType_GetDict(type);
+    PyObject *wrapper = PyDict_GetItemString(dict, "__init__"); /* borrowed */
+    Py_DECREF(dict);
+    if (wrapper == NULL || !Py_IS_TYPE(wrapper, &PyWrapperDescr_Type) ||
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped != (void *)type->tp_init) {
+        PyErr_Format(PyExc_RuntimeError, "%s.__init__ does not stand for its slot",
+                     type->tp_name);
+        return -1;
+    }
+    return 0;
+}
+
 int
 internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
 {
@@ -146,7 +171,8 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
     }
     task_type = import_type("_asyncio", "Task");
     future_type = import_type("_asyncio", "Future");
-    if (task_type == NULL || future_type == NULL) {
+    if (task_type == NULL || future_type == NULL || check_init(task_type) < 0 ||
+        check_init(future_type) < 0) {
         return -1;
     }
     if (!PyObject_TypeCheck(task, task_type)) {

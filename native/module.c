@@ -63,6 +63,12 @@ configure(PyObject *module, PyObject *args)
 }
 
 static PyObject *
+call_unheard(PyObject *module, PyObject *function)
+{
+    return hooks_call_unheard(function);
+}
+
+static PyObject *
 enable(PyObject *module, PyObject *unused)
 {
     if (!internals_are_learnt()) {
@@ -222,6 +228,8 @@ make_scheduler(PyObject *module, PyObject *args)
 static PyMethodDef functions[] = {
     {"configure", configure, METH_VARARGS,
      "Learn what the core needs to know of this interpreter from three probes."},
+    {"call_unheard", call_unheard, METH_O,
+     "Call a function while no hook hears of anything."},
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},

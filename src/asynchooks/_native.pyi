@@ -1,7 +1,7 @@
 # The C core's typed face. See native/ for the code and ARCHITECTURE.md for the data flow.
 
 from collections.abc import Callable
-from typing import Any, Final, Self, final
+from typing import Any, Final, Self, TypeVar, final
 
 __all__ = (
     "KINDS",
@@ -9,6 +9,7 @@ __all__ = (
     "Resource",
     "after_fork",
     "call_detached",
+    "call_unheard",
     "configure",
     "delete_type_attribute",
     "disable",
@@ -25,6 +26,8 @@ __all__ = (
     "trigger_async_id",
 )
 
+T = TypeVar("T")
+
 # Every kind of resource, by name; the index is the kind's number in the core.
 KINDS: Final[tuple[str, ...]]
 
@@ -33,6 +36,7 @@ def enable() -> None: ...
 def disable() -> None: ...
 def is_enabled() -> bool: ...
 def after_fork() -> None: ...
+def call_unheard(fn: Callable[[], T], /) -> T: ...
 def execution_async_id() -> int: ...
 def trigger_async_id() -> int: ...
 def root_async_id() -> int: ...

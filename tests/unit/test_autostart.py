@@ -56,6 +56,34 @@ def test_what_is_on(mode: str | None, engine: bool, tracing: bool) -> None:
     assert result.stderr == ""
 
 
+ANOTHER_HANDLE = """
+class Meta(type): pass
+class Handle(asyncio.Handle{}): __slots__ = ("more",)
+asyncio.events.Handle = Handle
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (ANOTHER_HANDLE.format(""), "has no slot"),
+        (ANOTHER_HANDLE.format(", metaclass=Meta"), "somebody else"),
+        ("asyncio.Task = asyncio.tasks._PyTask", "a C task"),
+    ],
+)
+def test_it_steps_aside_where_asyncio_is_not_as_expected(change: str, reason: str) -> None:
+    code = (
+        f"import asyncio\n{change}\n"
+        "import asynchooks\n"
+        "asynchooks.enable()\n"
+        "assert not asynchooks.is_enabled()\n"
+        "asyncio.run(asyncio.sleep(0))\n"
+    )
+    result = run(code, None)
+    assert "stepped aside" in result.stderr
+    assert reason in result.stderr
+
+
 @pytest.mark.parametrize("mode", [None, "1", "trace"])
 def test_a_sub_interpreter_runs_as_without_us(mode: str | None) -> None:
     result = run(SUB_INTERPRETER, mode)
