@@ -22,11 +22,11 @@ static PyObject *threading = NULL;       /* owned: the module */
 static PyObject *str_RLock = NULL;       /* owned */
 static PyObject *str_acquire = NULL;     /* owned */
 static PyObject *str_release = NULL;     /* owned */
-static PyObject *str_get_debug = NULL;  /* owned */
-static PyObject *str_debug = NULL;      /* owned */
-static PyObject *str_context = NULL;    /* owned */
-static PyObject *base_get_debug = NULL; /* owned: BaseEventLoop.get_debug */
-static PyObject *extract_stack = NULL;  /* owned: asyncio.format_helpers' */
+static PyObject *str_get_debug = NULL;   /* owned */
+static PyObject *str_debug = NULL;       /* owned */
+static PyObject *str_context = NULL;     /* owned */
+static PyObject *base_get_debug = NULL;  /* owned: BaseEventLoop.get_debug */
+static PyObject *extract_stack = NULL;   /* owned: asyncio.format_helpers' */
 
 static Py_ssize_t debug_stack_depth; /* asyncio.constants.DEBUG_STACK_DEPTH */
 
@@ -169,9 +169,8 @@ bear(PyObject *self, PyObject *callback, Kind kind)
     Record *record = &live_of(self)->record;
     live_add(live_of(self), self);
     record_born(record, kind);
-    return hooks_want(EVENT_INIT, kind)
-               ? hooks_emit_init(record, KIND_NAMES[kind], self)
-               : 0;
+    return hooks_want(EVENT_INIT, kind) ? hooks_emit_init(record, KIND_NAMES[kind], self)
+                                        : 0;
 }
 
 /* In debug mode _ThreadSafeHandle's own __init__ is a line of the stack that is kept, and so

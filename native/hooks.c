@@ -23,8 +23,8 @@ typedef struct HookList {
 } HookList;
 
 static HookList *current_list = NULL;
-static HookList *next_list = NULL; /* NULL: no change waits */
-static int telling_depth = 0;                /* of all threads */
+static HookList *next_list = NULL;              /* NULL: no change waits */
+static int telling_depth = 0;                   /* of all threads */
 static _Thread_local int own_telling_depth = 0; /* of this one */
 
 uint32_t hooks_wanted[EVENT_COUNT];
@@ -342,7 +342,7 @@ typedef struct Death {
 
 static Death *deaths = NULL;
 static size_t deaths_capacity = 0;
-static bool is_flushing = false;                   /* some thread */
+static bool is_flushing = false;                    /* some thread */
 static _Thread_local bool is_flushing_here = false; /* this one */
 static bool is_flush_pending = false;
 size_t hooks_destroys_queued = 0;

@@ -101,7 +101,8 @@ learn_handles(void)
     /* Only type itself, and not a metaclass, makes objects by a class's vectorcall. */
     if (!Py_IS_TYPE(layout->type, &PyType_Type) ||
         !Py_IS_TYPE(layout->timer_type, &PyType_Type) ||
-        layout->type->tp_vectorcall != NULL || layout->timer_type->tp_vectorcall != NULL) {
+        layout->type->tp_vectorcall != NULL ||
+        layout->timer_type->tp_vectorcall != NULL) {
         PyErr_SetString(PyExc_RuntimeError,
                         "somebody else makes asyncio's handles already");
         return -1;

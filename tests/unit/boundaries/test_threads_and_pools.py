@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
