@@ -108,7 +108,8 @@ def _run_probe() -> tuple[object, object, object, list[int]]:
     asyncio._set_running_loop(loop)
     try:
         future: asyncio.Future[None] = asyncio.Future(loop=loop)
-        task = asyncio.Task(_wait(future, steps), loop=loop)
+        # Named, so that the application's first one is still Task-1.
+        task = asyncio.Task(_wait(future, steps), loop=loop, name="asynchooks-probe")
         step = loop.scheduled
         loop.run_scheduled()
         future.set_result(None)

@@ -321,3 +321,22 @@ def test_hooks_work_in_a_child_forked_while_another_thread_was_in_one() -> None:
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60, env=ENVIRONMENT
     )
+
+
+def test_tasks_are_numbered_as_ever() -> None:
+    code = (
+        "import asyncio, asynchooks\n"
+        "asynchooks.enable()\n"
+        "async def main():\n"
+        "  return asyncio.current_task().get_name()\n"
+        "print(asyncio.run(main()))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "Task-1\n"
