@@ -110,6 +110,40 @@ error:
     return status;
 }
 
+#if PY_VERSION_HEX >= 0x030e0000
+
+/* From 3.14 on call_soon_threadsafe makes handles of a class of its own: a Handle with a
+   lock. Returns: 0, or -1 with an exception set. */
+static int
+learn_threadsafe_handle(HandleLayout *layout)
+{
+    PyTypeObject *type = import_type("asyncio.events", "_ThreadSafeHandle");
+    layout->threadsafe_type = type;
+    if (type == NULL || learn_slot(type, "_lock", &layout->lock) < 0) {
+        return -1;
+    }
+    Py_ssize_t expected = layout->type->tp_basicsize + (Py_ssize_t)sizeof(PyObject *);
+    if (type->tp_base != layout->type || type->tp_basicsize != expected ||
+        type->tp_dictoffset != 0) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "asyncio's thread-safe handles have %zd bytes, expected %zd",
+                     type->tp_basicsize, expected);
+        return -1;
+    }
+    return 0;
+}
+
+#else
+
+static int
+learn_threadsafe_handle(HandleLayout *layout)
+{
+    layout->threadsafe_type = NULL;
+    return 0;
+}
+
+#endif
+
 /* Returns: 0, or -1 with RuntimeError set. */
 static int
 learn_handles(void)
@@ -118,6 +152,15 @@ learn_handles(void)
     layout->type = import_type("asyncio.events", "Handle");
     layout->timer_type = import_type("asyncio.events", "TimerHandle");
     if (layout->type == NULL || layout->timer_type == NULL) {
+        return -1;
+    }
+    /* Only type itself, and not a metaclass, makes objects by a class's vectorcall. */
+    if (!Py_IS_TYPE(layout->type, &PyType_Type) ||
+        !Py_IS_TYPE(layout->timer_type, &PyType_Type) ||
+        layout->type->tp_vectorcall != NULL ||
+        layout->timer_type->tp_vectorcall != NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "somebody else makes asyncio's handles already");
         return -1;
     }
     const struct {
@@ -154,6 +197,23 @@ learn_handles(void)
                      expected, expected + 2 * (Py_ssize_t)sizeof(void *));
         return -1;
     }
+    return learn_threadsafe_handle(layout);
+}
+
+/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
+   Returns: 0, or -1 with RuntimeError set. */
+static int
+check_init(PyTypeObject *type)
+{
+    PyObject *dict = PyType_GetDict(type);
+    PyObject *wrapper = PyDict_GetItemString(dict, "__init__"); /* borrowed */
+    Py_DECREF(dict);
+    if (wrapper == NULL || !Py_IS_TYPE(wrapper, &PyWrapperDescr_Type) ||
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped != (void *)type->tp_init) {
+        PyErr_Format(PyExc_RuntimeError, "%s.__init__ does not stand for its slot",
+                     type->tp_name);
+        return -1;
+    }
     return 0;
 }
 
@@ -168,7 +228,8 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
     }
     task_type = import_type("_asyncio", "Task");
     future_type = import_type("_asyncio", "Future");
-    if (task_type == NULL || future_type == NULL) {
+    if (task_type == NULL || future_type == NULL || check_init(task_type) < 0 ||
+        check_init(future_type) < 0) {
         return -1;
     }
     if (!PyObject_TypeCheck(task, task_type)) {
@@ -352,40 +413,26 @@ set_async_generator_functions(AsyncGeneratorFunctions functions)
     Py_DECREF(dict);
 }
 
-#if PY_VERSION_HEX >= 0x030e0000
-
-/* object.__new__ for a class whose own it is not any more. */
+/* From 3.14 on the interpreter makes objects of a class that has a Python __init__ without
+   calling the class, where that happens often, and so without looking at its vectorcall. It
+   does so only for a class whose objects are allocated by PyType_GenericAlloc itself. Not
+   tp_new, which would keep it from that, too: object.__new__ refuses a class that has
+   another. Before 3.14 a class without a __dict__ is never made so; the exchange is harmless
+   there. */
 static PyObject *
-new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+allocate_as_ever(PyTypeObject *type, Py_ssize_t count)
 {
-    PyObject *result = NULL;
-    PyObject *nothing = PyTuple_New(0); /* owned */
-    if (nothing != NULL) {
-        result = PyBaseObject_Type.tp_new(type, nothing, NULL);
-        Py_DECREF(nothing);
-    }
-    return result;
+    return PyType_GenericAlloc(type, count);
 }
-
-/* From 3.14 on the interpreter makes objects of a simple class, one with object's tp_new,
-   without calling the class, where that happens often. With another tp_new it does not. */
-static void
-keep_from_specializing(PyTypeObject *type, bool is_kept)
-{
-    newfunc from = is_kept ? PyBaseObject_Type.tp_new : new_object;
-    if (type->tp_new == from) {
-        type->tp_new = is_kept ? new_object : PyBaseObject_Type.tp_new;
-    }
-}
-
-#else
 
 static void
 keep_from_specializing(PyTypeObject *type, bool is_kept)
 {
+    allocfunc from = is_kept ? PyType_GenericAlloc : allocate_as_ever;
+    if (type->tp_alloc == from) {
+        type->tp_alloc = is_kept ? allocate_as_ever : PyType_GenericAlloc;
+    }
 }
-
-#endif
 
 void
 set_class_vectorcall(PyTypeObject *type, vectorcallfunc function)

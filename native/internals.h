@@ -9,13 +9,17 @@
 
 #include "core.h"
 
-/* Where the slots of asyncio.events.Handle and TimerHandle lie, from their member
+/* Where the slots of asyncio.events.Handle and its subclasses lie, from their member
    descriptors. */
 typedef struct HandleLayout {
     PyTypeObject *type;       /* owned: asyncio.events.Handle */
     PyTypeObject *timer_type; /* owned: asyncio.events.TimerHandle */
+    /* owned: asyncio.events._ThreadSafeHandle, which call_soon_threadsafe makes from 3.14 on;
+       NULL where there is none. */
+    PyTypeObject *threadsafe_type;
     Py_ssize_t callback, args, cancelled, context, loop, repr, source_traceback;
     Py_ssize_t when, scheduled; /* of TimerHandle */
+    Py_ssize_t lock;            /* of _ThreadSafeHandle */
 } HandleLayout;
 
 extern HandleLayout handle_layout;
@@ -49,6 +53,26 @@ typedef struct StepFunctions {
 
 StepFunctions get_step_functions(void);
 void set_step_functions(StepFunctions functions);
+
+/* Whether the interpreter that runs here is the one that we work in. */
+static inline bool
+runs_in_our_interpreter(void)
+{
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
+}
+
+/* Whether `task` is of the interpreter that we work for. A sub-interpreter's tasks come to us,
+   too, perhaps while another GIL than ours is held: the definition of a task's wake-up is one
+   for the whole process, and on 3.11 so are the types. */
+static inline bool
+is_of_our_interpreter(PyObject *task)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyObject_TypeCheck(task, future_type); /* each interpreter has its own */
+#else
+    return runs_in_our_interpreter();
+#endif
+}
 
 /* Exchanges a slot of `type`, and the slot wrapper that Python code reaches it by, for
    `type` and those of its subclasses that inherited `old`. */

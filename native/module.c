@@ -17,6 +17,41 @@
 #include "tasks.h"
 #include "tracked.h"
 
+/* A forked child's only thread is its main thread, whichever it was. */
+static PyObject *
+after_fork(PyObject *module, PyObject *unused)
+{
+    core.main_thread = PyThread_get_thread_ident();
+    hooks_after_fork();
+    Py_RETURN_NONE;
+}
+
+/* Whichever thread imports us first, the main thread is the interpreter's.
+   Returns: 0, or -1 with an exception set. May run Python code: yes (import). */
+static int
+learn_main_thread(void)
+{
+    int status = -1;
+    /* Owned. */
+    PyObject *ident = NULL;
+    PyObject *thread = NULL;
+    PyObject *threading = PyImport_ImportModule("threading");
+    if (threading != NULL) {
+        thread = PyObject_CallMethod(threading, "main_thread", NULL);
+    }
+    if (thread != NULL) {
+        ident = PyObject_GetAttrString(thread, "ident");
+    }
+    if (ident != NULL) {
+        core.main_thread = PyLong_AsUnsignedLong(ident);
+        status = PyErr_Occurred() ? -1 : 0;
+    }
+    Py_XDECREF(ident);
+    Py_XDECREF(thread);
+    Py_XDECREF(threading);
+    return status;
+}
+
 static PyObject *
 configure(PyObject *module, PyObject *args)
 {
@@ -59,6 +94,12 @@ set_options(PyObject *module, PyObject *args)
     core.counts_cpu_time = counts_cpu_time;
     records_budget = (size_t)budget;
     Py_RETURN_NONE;
+}
+
+static PyObject *
+call_unheard(PyObject *module, PyObject *function)
+{
+    return hooks_call_unheard(function);
 }
 
 static PyObject *
@@ -342,9 +383,13 @@ static PyMethodDef functions[] = {
      "Say which files are plumbing, libraries', installed, and the user's own."},
     {"set_options", set_options, METH_VARARGS,
      "Kinds (a mask) and frames of creation sites, CPU time, bytes of the side table."},
+    {"call_unheard", call_unheard, METH_O,
+     "Call a function while no hook hears of anything."},
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},
+    {"after_fork", after_fork, METH_NOARGS,
+     "To be called in a forked child: forget what other threads were doing."},
     {"execution_async_id", get_execution_async_id, METH_NOARGS,
      "The id of what executes now in this thread."},
     {"trigger_async_id", get_trigger_async_id, METH_NOARGS,
@@ -395,9 +440,8 @@ module_exec(PyObject *module)
         return -1;
     }
     clock_prepare();
-    core.main_thread = PyThread_get_thread_ident();
-    if (snapshot_prepare(module) < 0 || hooks_add_type(module) < 0 ||
-        resources_add_type(module) < 0) {
+    if (learn_main_thread() < 0 || snapshot_prepare(module) < 0 ||
+        hooks_add_type(module) < 0 || resources_add_type(module) < 0) {
         return -1;
     }
     return 0;

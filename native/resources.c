@@ -58,12 +58,9 @@ Resource_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (trigger != Py_None) {
         self->live.record.created_by = created_by;
     }
-    if (hooks_want(EVENT_INIT, kind)) {
-        const char *name = PyUnicode_AsUTF8(type_name);
-        if (name == NULL ||
-            hooks_emit_init(&self->live.record, name, (PyObject *)self) < 0) {
-            goto error;
-        }
+    if (hooks_want(EVENT_INIT, kind) &&
+        hooks_emit_init_named(&self->live.record, type_name, (PyObject *)self) < 0) {
+        goto error;
     }
     return (PyObject *)self;
 error:
@@ -75,6 +72,7 @@ static int
 Resource_traverse(Resource *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->type_name); /* perhaps of a subclass of str */
     Py_VISIT(self->context);
     Py_VISIT(self->owner);
     return 0;

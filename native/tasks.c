@@ -12,6 +12,12 @@ static PyObject *str_eager_start = NULL; /* owned */
 
 /* ---- Birth ------------------------------------------------------------------------- */
 
+static inline bool
+should_track(PyObject *object)
+{
+    return core.is_enabled && is_of_our_interpreter(object);
+}
+
 /* Returns: the record of an object that is being made, or NULL, without an exception, where
    there is no room for one: it then lives untracked. */
 static inline Record *
@@ -117,7 +123,7 @@ is_eager(PyObject *kwargs)
 static int
 task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_TASK) : NULL;
+    Record *record = should_track(self) ? give_birth(self, KIND_TASK) : NULL;
     if (record == NULL) {
         return original_task_init(self, args, kwargs);
     }
@@ -130,7 +136,7 @@ task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 static int
 future_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_FUTURE) : NULL;
+    Record *record = should_track(self) ? give_birth(self, KIND_FUTURE) : NULL;
     if (record == NULL) {
         return original_future_init(self, args, kwargs);
     }
@@ -186,7 +192,7 @@ tasks_is_step(PyObject *callback)
 static inline int
 begin_step(Step *step, PyObject *task)
 {
-    step->record = core.is_enabled ? tasks_record_of(task) : NULL;
+    step->record = should_track(task) ? tasks_record_of(task) : NULL;
     if (step->record == NULL) {
         return 0;
     }
@@ -268,12 +274,11 @@ future_dealloc(PyObject *self)
 bool
 tasks_is_done(PyObject *future)
 {
+    /* Set after a step that raised SystemExit or KeyboardInterrupt. */
+    PyObject *outer = PyErr_GetRaisedException();
     PyObject *is_done = PyObject_CallOneArg(future_done, future);
-    if (is_done == NULL) {
-        PyErr_Clear(); /* half made, by a subclass that failed in its __init__ */
-        return false;
-    }
-    Py_DECREF(is_done);
+    PyErr_SetRaisedException(outer); /* half made, it may have raised: that is cleared */
+    Py_XDECREF(is_done);
     return is_done == Py_True;
 }
 
