@@ -274,35 +274,6 @@ handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, Py_ssize_
     return result;
 }
 
-/* Calls the class as if we were not there: for arguments that do not fit, so that the
-   error is asyncio's, and for forms that we do not know.
-   Returns: new, or NULL with an exception set. May run Python code: yes. */
-static PyObject *
-call_base_class(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    PyObject *result = NULL;
-    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
-    /* Owned. */
-    PyObject *positional = PyTuple_New(nargs);
-    PyObject *keywords = PyDict_New();
-    if (positional == NULL || keywords == NULL) {
-        goto done;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        PyTuple_SET_ITEM(positional, i, Py_NewRef(args[i]));
-    }
-    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
-        if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]) < 0) {
-            goto done;
-        }
-    }
-    result = PyType_Type.tp_call(class, positional, keywords);
-done:
-    Py_XDECREF(positional);
-    Py_XDECREF(keywords);
-    return result;
-}
-
 /* (callback, args, loop, context=None), with `when` before them for a timer. */
 static PyObject *
 construct(PyObject *class, PyTypeObject *type, int leading, PyObject *const *args,
@@ -318,18 +289,18 @@ construct(PyObject *class, PyTypeObject *type, int leading, PyObject *const *arg
                PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), str_context) == 0) {
         context = rest[3];
     } else if (nargs != 3 || nkwargs != 0) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
     }
     /* Foreign contexts with a run() of their own, and odd `args`, are the Python class's
        business. */
     if (!PyTuple_CheckExact(rest[1]) && !PyList_CheckExact(rest[1])) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
     }
     if (context != Py_None && !PyContext_CheckExact(context)) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
     }
     if (leading > 0 && !PyFloat_CheckExact(args[0])) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
     }
     int is_debug = loop_is_in_debug_mode(rest[2]);
     if (is_debug < 0) {

@@ -363,6 +363,33 @@ exchange_dealloc(PyTypeObject *type, destructor old, destructor new)
     for_each_subclass(type, exchange_dealloc_of, &exchange);
 }
 
+PyObject *
+call_class_as_ever(PyObject *class, PyObject *const *args, size_t nargsf,
+                   PyObject *kwnames)
+{
+    PyObject *result = NULL;
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    /* Owned. */
+    PyObject *positional = PyTuple_New(nargs);
+    PyObject *keywords = PyDict_New();
+    if (positional == NULL || keywords == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        PyTuple_SET_ITEM(positional, i, Py_NewRef(args[i]));
+    }
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]) < 0) {
+            goto done;
+        }
+    }
+    result = PyType_Type.tp_call(class, positional, keywords);
+done:
+    Py_XDECREF(positional);
+    Py_XDECREF(keywords);
+    return result;
+}
+
 /* Returns: the descriptor of C method `name`, borrowed, or NULL without an exception. */
 static PyMethodDescrObject *
 method_descriptor(PyTypeObject *type, const char *name)

@@ -94,6 +94,12 @@ void set_async_generator_functions(AsyncGeneratorFunctions functions);
 /* Makes a call of the class `type` itself go to `function` (NULL: as before). */
 void set_class_vectorcall(PyTypeObject *type, vectorcallfunc function);
 
+/* Calls a class as if it had no vectorcall: for arguments that do not fit, so that the error
+   is the class's own, and for forms that we do not know.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
+PyObject *call_class_as_ever(PyObject *class, PyObject *const *args, size_t nargsf,
+                             PyObject *kwnames);
+
 /* Makes calls of a Python function from C, and where the interpreter allows it those of
    Python code, go to `vectorcall`, which has to do the same.
    Returns: what they went to before. */

@@ -143,6 +143,39 @@ future_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return init_and_tell(original_future_init, record, self, args, kwargs);
 }
 
+/* Future(loop=loop) is how every loop makes its futures. The interpreter would make a dict of
+   that each time; here one is used over and over. Nobody else ever sees it. */
+static PyObject *no_arguments = NULL;  /* owned: () */
+static PyObject *loop_argument = NULL; /* owned: {"loop": ...} */
+static PyObject *str_loop = NULL;      /* owned */
+static bool loop_argument_is_used = false;
+
+static PyObject *
+construct_future(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (loop_argument_is_used || PyVectorcall_NARGS(nargsf) != 0 || kwnames == NULL ||
+        PyTuple_GET_SIZE(kwnames) != 1 || PyTuple_GET_ITEM(kwnames, 0) != str_loop ||
+        !core.is_enabled) {
+        return call_class_as_ever(class, args, nargsf, kwnames);
+    }
+    PyObject *self = future_type->tp_new(future_type, no_arguments, NULL);
+    if (self == NULL) {
+        return NULL;
+    }
+    loop_argument_is_used = true; /* debug mode runs Python code inside */
+    if (PyDict_SetItem(loop_argument, str_loop, args[0]) < 0 ||
+        future_init(self, no_arguments, loop_argument) < 0) {
+        Py_CLEAR(self);
+    }
+    PyObject *exception = self == NULL ? PyErr_GetRaisedException() : NULL;
+    (void)PyDict_SetItem(loop_argument, str_loop, Py_None); /* keeps no loop alive */
+    if (exception != NULL) {
+        PyErr_SetRaisedException(exception);
+    }
+    loop_argument_is_used = false;
+    return self;
+}
+
 /* `object` was born before enable(), and is met now for the first time.
    Returns: its record, or NULL without an exception where there is no room for one. */
 static Record *
@@ -426,7 +459,11 @@ tasks_prepare(void)
     }
     str_eager_start = PyUnicode_InternFromString("eager_start");
     future_done = PyObject_GetAttrString((PyObject *)future_type, "done");
-    if (str_eager_start == NULL || future_done == NULL) {
+    str_loop = PyUnicode_InternFromString("loop");
+    no_arguments = PyTuple_New(0);
+    loop_argument = PyDict_New();
+    if (str_eager_start == NULL || future_done == NULL || str_loop == NULL ||
+        no_arguments == NULL || loop_argument == NULL) {
         return -1;
     }
     for (int i = 0; i < METHOD_COUNT; i++) {
@@ -449,6 +486,7 @@ tasks_install(void)
     exchange_init(future_type, original_future_init, future_init);
     exchange_dealloc(task_type, original_task_dealloc, task_dealloc);
     exchange_dealloc(future_type, original_future_dealloc, future_dealloc);
+    set_class_vectorcall(future_type, construct_future);
     set_step_functions((StepFunctions){call_step, call_wakeup});
     hooks_wanted_changed = install_methods;
     install_methods();
@@ -462,5 +500,6 @@ tasks_uninstall(void)
     exchange_init(future_type, future_init, original_future_init);
     exchange_dealloc(task_type, task_dealloc, original_task_dealloc);
     exchange_dealloc(future_type, future_dealloc, original_future_dealloc);
+    set_class_vectorcall(future_type, NULL);
     set_step_functions(original_steps);
 }
