@@ -196,6 +196,21 @@ def test_a_scope_inside_a_task_wins_over_the_task_s_span(
     assert after.name.startswith("task ")
 
 
+def test_a_task_is_called_as_it_was_named(
+    task_spans: None, request_: Request, ended: list[Span]
+) -> None:
+    async def work() -> None:
+        pass
+
+    async def main() -> None:
+        await asyncio.create_task(work(), name="refresh")
+        await asyncio.create_task(work())
+
+    asyncio.run(main())
+    assert ended[0].name == "task refresh"
+    assert ended[1].name.endswith(".work")
+
+
 def test_how_a_task_ended(task_spans: None, request_: Request, ended: list[Span]) -> None:
     async def fails() -> None:
         raise LookupError("gone")
