@@ -14,7 +14,7 @@ from tests.viewer.conftest import Export
 from asynchooks.viewer import store as store_module
 from asynchooks.viewer.decode import decode_export
 from asynchooks.viewer.errors import ViewerError
-from asynchooks.viewer.query import list_requests, read_trace
+from asynchooks.viewer.query import read_page, read_trace
 from asynchooks.viewer.store import Store, default_store_path
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def batches(*numbers: int) -> list[Batch]:
 def routes(store: Store) -> list[str]:
     reader = store.reader()
     try:
-        return [row["route"] for row in list_requests(reader, limit=500)]
+        return [row["route"] for row in read_page(reader, limit=500)["requests"]]
     finally:
         reader.close()
 

@@ -131,7 +131,7 @@ def _text(span: dict[str, Any]) -> str:
 
 
 def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
 def _milliseconds(ns: int) -> str:
