@@ -4,8 +4,6 @@ import type { Attributes, SpanEvent, Value } from "./api";
 import { clock, duration } from "./format";
 import { category, logMessage, type Row, site, type Tree } from "./tree";
 
-const KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"];
-
 export function Details({ row, tree }: { row: Row; tree: Tree }) {
   if (row.type === "log") {
     return (
@@ -18,6 +16,7 @@ export function Details({ row, tree }: { row: Row; tree: Tree }) {
     );
   }
   const span = row.type === "span" ? row.node.span : row.group.nodes[0]!.span;
+  const offset = row.type === "span" ? row.node.offset : row.group.offset;
   const query = span.attributes["db.query.text"];
   const exceptions = span.events.filter((event) => event.name === "exception");
   return (
@@ -27,11 +26,13 @@ export function Details({ row, tree }: { row: Row; tree: Tree }) {
         {span.name}
       </h3>
       <p class="quiet">
-        {category(span)} · {KINDS[span.kind] ?? span.kind} · {span.service} ·{" "}
+        {category(span)} · {span.service} ·{" "}
         {row.type === "group"
           ? `${duration(row.group.total)} in all`
-          : `${duration(span.duration_ns)}, from ${duration(row.node.offset)} on`}{" "}
-        · {clock(span.start)}
+          : duration(span.duration_ns)}
+        <br />
+        {clock(span.start)}
+        {offset > 0 && `, ${duration(offset)} from the start`}
       </p>
       {row.type === "group" && span.is_query && (
         <p class="advice">
