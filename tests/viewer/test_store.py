@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,9 +82,28 @@ def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"not a database, and longer than its header" * 100)
     before = path.read_bytes()
-    with pytest.raises(ViewerError, match=r"photo\.jpg cannot be opened .* --store PATH"):
+    with pytest.raises(ViewerError, match=r"photo\.jpg cannot be opened .* --store FILE"):
         Store(path)
     assert path.read_bytes() == before
+
+
+def test_somebody_else_s_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "shop.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id)")
+    before = path.read_bytes()
+    with pytest.raises(ViewerError, match="none of asynchooks"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_store_of_a_later_version_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "requests.db"
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(ViewerError, match="a newer asynchooks has made it"):
+        Store(path)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Store:
             self._connection = _open(path)
         except (OSError, sqlite3.Error) as exc:
             raise ViewerError(
-                f"the store {path} cannot be opened ({exc}); name another with --store PATH"
+                f"the store {path} cannot be opened ({exc}); name another with --store FILE"
             ) from exc
 
     def close(self) -> None:
@@ -127,9 +127,9 @@ def _open(path: Path) -> sqlite3.Connection:
     """The writer's connection to a store of this version."""
     connection = _connect(f"file:{_quote(path)}?mode=rw")
     try:
+        migrate(connection)  # which leaves a database that is not ours as it is
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        migrate(connection)
     except BaseException:
         connection.close()
         raise
