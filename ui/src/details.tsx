@@ -2,7 +2,7 @@
 
 import type { Attributes, SpanEvent, Value } from "./api";
 import { clock, duration } from "./format";
-import { category, logMessage, type Row, site, type Tree } from "./tree";
+import { callers, category, logMessage, type Row, site, type Tree } from "./tree";
 
 export function Details({ row, tree }: { row: Row; tree: Tree }) {
   if (row.type === "log") {
@@ -65,6 +65,11 @@ function Site({ attributes, what }: { attributes: Attributes; what: string }) {
   return (
     <p class="where" title={String(attributes["code.file.path"])}>
       {what} <code>{short}</code>{name !== undefined && <> in <code>{String(name)}</code></>}
+      {callers(attributes).map((caller) => (
+        <span class="caller" key={caller.at}>
+          called at <code>{caller.at}</code> in <code>{caller.name}</code>
+        </span>
+      ))}
     </p>
   );
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Span } from "./api";
 import { duration } from "./format";
-import { buildTree, fold, label, reveal, rows, site } from "./tree";
+import { buildTree, callers, fold, label, reveal, rows, site } from "./tree";
 
 let made = 0;
 
@@ -162,5 +162,13 @@ describe("label", () => {
     const name = "task starlette.middleware.base.call.<locals>.call_next.<locals>.coro";
     expect(label(span({ name, attributes }))).toBe("task call_next.coro");
     expect(label(span({ name: "task refresh", attributes }))).toBe("task refresh");
+  });
+});
+
+describe("callers", () => {
+  it("are read from the stack, from the inside out, without the line itself", () => {
+    const stack = 'File "/srv/shop/orders.py", line 29, in orders\nFile "/srv/shop/helper.py", line 3, in run';
+    expect(callers({ "code.stacktrace": stack })).toEqual([{ at: "shop/orders.py:29", name: "orders" }]);
+    expect(callers({})).toEqual([]);
   });
 });

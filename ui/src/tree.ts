@@ -257,6 +257,18 @@ function shortName(name: string): string {
   return `task ${parts.slice(-2).join(".")}`;
 }
 
+/** Where the line of `site` was called from, from the inside out: places as `site` has them, and the
+ * functions' names. */
+export function callers(attributes: Span["attributes"]): { at: string; name: string }[] {
+  const stack = attributes["code.stacktrace"];
+  if (typeof stack !== "string") return [];
+  const frames = [...stack.matchAll(/File "(.*)", line (\d+), in (.*)/g)];
+  return frames.slice(0, -1).reverse().map(([, path = "", line, name = ""]) => ({
+    at: site({ "code.file.path": path, "code.line.number": Number(line) }),
+    name,
+  }));
+}
+
 /** The line of the user's code that started a span: its file's last parts, and the line. */
 export function site(attributes: Span["attributes"], parts = 2): string {
   const path = attributes["code.file.path"];

@@ -122,7 +122,7 @@ def test_what_is_suppressed_is_not_recorded(request_: Request, ended: list[Span]
 def test_the_call_site_is_this_line(request_: Request) -> None:
     span = start_span("here")
     assert span.call_site is not None
-    code, line = span.call_site
+    code, line, _ = span.call_site
     assert code.co_filename == __file__
     assert line == test_the_call_site_is_this_line.__code__.co_firstlineno + 1
 
