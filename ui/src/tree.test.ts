@@ -169,6 +169,8 @@ describe("callers", () => {
   it("are read from the stack, from the inside out, without the line itself", () => {
     const stack = 'File "/srv/shop/orders.py", line 29, in orders\nFile "/srv/shop/helper.py", line 3, in run';
     expect(callers({ "code.stacktrace": stack })).toEqual([{ at: "shop/orders.py:29", name: "orders" }]);
+    const comprehension = `File "/srv/shop/orders.py", line 29, in f\n${stack.replace("orders\n", "f.<listcomp>\n")}`;
+    expect(callers({ "code.stacktrace": comprehension })).toEqual([{ at: "shop/orders.py:29", name: "f" }]);
     expect(callers({})).toEqual([]);
   });
 });

@@ -263,10 +263,13 @@ export function callers(attributes: Span["attributes"]): { at: string; name: str
   const stack = attributes["code.stacktrace"];
   if (typeof stack !== "string") return [];
   const frames = [...stack.matchAll(/File "(.*)", line (\d+), in (.*)/g)];
-  return frames.slice(0, -1).reverse().map(([, path = "", line, name = ""]) => ({
+  const places = frames.map(([, path = "", line, name = ""]) => ({
     at: site({ "code.file.path": path, "code.line.number": Number(line) }),
     name,
   }));
+  // A comprehension is a function at the line of its own function.
+  const distinct = places.filter(({ at }, i) => at !== places[i - 1]?.at);
+  return distinct.slice(0, -1).reverse();
 }
 
 /** The line of the user's code that started a span: its file's last parts, and the line. */
