@@ -178,3 +178,30 @@ def test_a_folder_that_is_not_ours(tmp_path: Path) -> None:
     with pytest.raises(ViewerError, match="cannot be opened"):
         Store(tmp_path / "requests.db")
     tmp_path.chmod(0o700)
+
+
+def test_only_the_requests_that_an_export_changes_are_told(store: Store) -> None:
+    """A load test may send thousands of requests with one traceparent."""
+    first = Export()
+    heads = [first.server(f"/{number}") for number in range(3)]
+    assert len(store.add(decode(first))) == 3
+    second = Export()
+    second.query("SELECT 1", parent=heads[1])
+    (changed,) = store.add(decode(second))
+    assert changed == ((1).to_bytes(16, "big"), heads[1].to_bytes(8, "big"))
+    assert len(routes(store)) == 3
+
+
+def test_requests_of_a_trace_that_is_too_long_to_count_stay(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MAXIMUM_SPANS_PER_TRACE", 2)
+    for number in range(4):
+        export = Export()
+        export.server(f"/{number}")
+        store.add(decode(export))
+    assert sorted(routes(store)) == ["/0", "/1", "/2", "/3"]
+
+
+def decode(export: Export) -> list[Batch]:
+    return decode_export(export.body, "application/x-protobuf", "")
