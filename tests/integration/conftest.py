@@ -197,7 +197,16 @@ class Starter:
         prefix = (*ASYNCHOOKS, "run", "--port", viewer.port, "--") if viewer else ()
         ports = free_port(), free_port()
         # The access log goes to standard output; the application's own lines are enough.
-        common = ("--app-dir", str(SHOP), "--no-access-log", "--port")
+        # uvicorn and httpx give up an idle connection after the same 5 seconds: on a busy machine,
+        # one closes it while the other sends.
+        common = (
+            "--app-dir",
+            str(SHOP),
+            "--no-access-log",
+            "--timeout-keep-alive",
+            "600",
+            "--port",
+        )
         database = self.folder / f"shop-{ports[0]}.sqlite3"
         rates = self.process(*prefix, "uvicorn", "rates.main:app", *common, str(ports[1]))
         shop = self.process(

@@ -78,6 +78,8 @@ class Service:
         self._log = folder / f"{name}.log"
         server = [sys.executable, "-m", "uvicorn", app, "--app-dir", str(directory)]
         server += ["--host", HOST, "--port", str(port), "--log-level", "warning"]
+        # As long as httpx' 5 seconds, and it would close connections on which httpx sends.
+        server += ["--timeout-keep-alive", "75"]
         run = [sys.executable, "-P", "-m", "asynchooks", "run", "--service", name]
         self._command = [*run, "--port", viewer.rpartition(":")[2], "--", *server]
         self._environment = {**os.environ, **(environment or {})}
