@@ -417,7 +417,7 @@ static PyMethodDef functions[] = {
     {"site_frames", py_site_frames, METH_O,
      "The frames, as (code, line), of a creation site's number."},
     {"site_of_caller", py_site_of_caller, METH_NOARGS,
-     "(code, line) of the user's code that this thread executes, or None."},
+     "(code, line, callers) of the user's code that this thread executes, or None."},
     {"call_with_kind", (PyCFunction)(void (*)(void))call_with_kind, METH_FASTCALL,
      "Call a function that makes one handle, which is a resource of this kind."},
     {"install_callbacks", install_callbacks, METH_O,

@@ -285,6 +285,36 @@ site_frames(uint16_t site)
     return result;
 }
 
+/* Returns: a tuple of (code, line) of the frames above `frame` that are the user's, up to the
+   first that is not, new, or NULL with an exception set. */
+static PyObject *
+describe_callers(InterpreterFrame *frame)
+{
+    PyObject *callers[MAXIMUM_FRAMES]; /* owned */
+    Py_ssize_t count = 0;
+    PyObject *tuple = NULL;
+    while (count < MAXIMUM_FRAMES && (frame = frame_previous(frame)) != NULL &&
+           owner_of(frame_code(frame)) == OWNER_USER) {
+        callers[count] = describe(frame_code(frame), frame_instruction(frame));
+        if (callers[count] == NULL) {
+            goto error;
+        }
+        count++;
+    }
+    tuple = PyTuple_New(count);
+    if (tuple != NULL) {
+        while (count > 0) {
+            count--;
+            PyTuple_SET_ITEM(tuple, count, callers[count]);
+        }
+    }
+error:
+    while (count > 0) {
+        Py_DECREF(callers[--count]);
+    }
+    return tuple;
+}
+
 PyObject *
 site_of_caller(void)
 {
@@ -293,5 +323,11 @@ site_of_caller(void)
     if (frame == NULL) {
         Py_RETURN_NONE;
     }
-    return describe(frame_code(frame), frame_instruction(frame));
+    PyObject *callers = describe_callers(frame); /* owned until it is in the result */
+    if (callers == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("OiN", frame_code(frame),
+                         PyCode_Addr2Line(frame_code(frame), frame_instruction(frame)),
+                         callers);
 }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from asynchooks._patching import Patches
-from asynchooks.boundaries import executors, threads
+from asynchooks.boundaries import executors, processes, threads
 
 __all__ = ("install", "uninstall")
 
-_BOUNDARIES = (threads, executors)
+_BOUNDARIES = (threads, executors, processes)
 
 _patches = Patches()
 _is_installed = False
