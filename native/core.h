@@ -45,6 +45,9 @@ typedef enum Kind {
 #define KINDS_THAT_RUN_ONCE                                                              \
     (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE) | KIND_BIT(KIND_EXECUTOR_JOB) | \
      KIND_BIT(KIND_THREAD))
+/* What is made so often that the step's own time has to do for its birth. */
+#define KINDS_BORN_ROUGHLY                                                               \
+    (KIND_BIT(KIND_FUTURE) | KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE))
 #define KINDS_BORN_READY (KINDS_THAT_RUN_ONCE & ~KIND_BIT(KIND_TIMER_HANDLE))
 
 extern const char *const KIND_NAMES[KIND_COUNT];
@@ -82,16 +85,15 @@ typedef struct Record {
     bool is_rescheduled : 1; /* its next step was scheduled while it runs */
 } Record;
 
-/* One entry of a thread's execution stack. It lives in the C frame of whoever runs the
-   step, so that a push is a few stores and a pop is one. */
+/* One entry of a thread's execution stack. On the heap, not in the C frame of whoever runs
+   the step: a greenlet's C stack is moved away while another runs. */
 typedef struct Frame {
     struct Frame *previous;
-    PyObject *resource; /* borrowed: the pusher holds it until the pop */
+    PyObject *resource; /* owned, or NULL */
     uint64_t async_id;
     uint64_t created_by;
     uint64_t root;
-    uint64_t started_at;     /* ticks */
-    uint64_t cpu_started_at; /* ns */
+    uint64_t started_at; /* ticks; 0: no step */
 } Frame;
 
 /* The ids of code that no resource executes: the main thread's top level, as Node's main
@@ -143,7 +145,10 @@ record_born(Record *record, Kind kind)
     } else {
         created_by = root = execution_async_id();
     }
-    uint64_t now = clock_ticks();
+    /* What lives for a step or two need not know its age more exactly than its step. */
+    bool is_short_lived = KINDS_BORN_ROUGHLY & KIND_BIT(kind) && execution_top != NULL &&
+                          execution_top->started_at != 0;
+    uint64_t now = is_short_lived ? execution_top->started_at : clock_ticks();
     *record = (Record){
         .async_id = async_id,
         .created_by = created_by,
@@ -173,21 +178,51 @@ record_scheduled(Record *record)
     }
 }
 
-static inline void
-frame_push(Frame *frame, const Record *record, PyObject *resource)
+/* Frames that nobody uses, and a new one where there is none: NULL where memory is short. */
+extern Frame *free_frames;
+Frame *frame_allocate(void);
+
+/* Returns: the frame, for frame_pop(), or NULL where memory is short. May run Python code:
+   no. */
+static inline Frame *
+frame_push(const Record *record, PyObject *resource)
 {
-    frame->previous = execution_top;
-    frame->resource = resource;
-    frame->async_id = record->async_id;
-    frame->created_by = record->created_by;
-    frame->root = record->root;
+    Frame *frame = free_frames;
+    if (frame != NULL) {
+        free_frames = frame->previous;
+    } else if ((frame = frame_allocate()) == NULL) {
+        return NULL;
+    }
+    *frame = (Frame){
+        .previous = execution_top,
+        .resource = Py_XNewRef(resource),
+        .async_id = record->async_id,
+        .created_by = record->created_by,
+        .root = record->root,
+    };
     execution_top = frame;
+    return frame;
 }
 
+/* Takes a frame out that is not the top: greenlets leave in another order than they came. */
+void frame_unlink(Frame *frame);
+
+/* Ends the life of `frame`, which may be NULL. */
 static inline void
 frame_pop(Frame *frame)
 {
-    execution_top = frame->previous;
+    if (frame == NULL) {
+        return;
+    }
+    if (execution_top == frame) {
+        execution_top = frame->previous;
+    } else {
+        frame_unlink(frame);
+    }
+    PyObject *resource = frame->resource;
+    frame->previous = free_frames;
+    free_frames = frame;
+    Py_XDECREF(resource);
 }
 
 #endif

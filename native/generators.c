@@ -56,10 +56,9 @@ generator_finalize(PyObject *generator)
         original.finalize(generator);
         return;
     }
-    Frame frame;
-    frame_push(&frame, record, NULL);
+    Frame *frame = frame_push(record, NULL);
     original.finalize(generator);
-    frame_pop(&frame);
+    frame_pop(frame);
 }
 
 static void

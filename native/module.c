@@ -195,10 +195,12 @@ call_detached(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     const Record nobody = {0};
-    Frame frame;
-    frame_push(&frame, &nobody, NULL);
+    Frame *frame = frame_push(&nobody, NULL);
+    if (frame == NULL) {
+        return PyErr_NoMemory();
+    }
     PyObject *result = PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), NULL);
-    frame_pop(&frame);
+    frame_pop(frame);
     return result;
 }
 

@@ -8,15 +8,20 @@ begin(Step *step, Record *record, PyObject *resource)
     step->record = record;
     step->kind = record->kind;
     record->steps++;
-    frame_push(&step->frame, record, resource);
+    step->async_id = record->async_id;
+    step->resource = resource;
+    step->frame = frame_push(record, resource);
     uint64_t now = clock_ticks();
     if (record->state == STATE_READY) {
         record->ready_time += clock_elapsed(record->since, now);
     }
     record->state = STATE_RUNNING;
-    record->since = step->frame.started_at = now;
+    record->since = step->started_at = now;
+    if (step->frame != NULL) {
+        step->frame->started_at = now;
+    }
     if (core.counts_cpu_time) {
-        step->frame.cpu_started_at = clock_thread_cpu_ns();
+        step->cpu_started_at = clock_thread_cpu_ns();
     }
 }
 
@@ -37,18 +42,18 @@ step_begin_listed(Step *step, Record *record, PyObject *object)
 void
 step_end(Step *step)
 {
-    frame_pop(&step->frame);
+    frame_pop(step->frame);
     /* disable() inside the step has thrown the side table away. */
     if (step->generation == 0 || step->generation == records_generation + 1) {
         Record *record = step->record;
         record->since = clock_ticks();
-        record->run_time += clock_elapsed(step->frame.started_at, record->since);
+        record->run_time += clock_elapsed(step->started_at, record->since);
         record->state = record->is_rescheduled                         ? STATE_READY
                         : KINDS_THAT_RUN_ONCE & KIND_BIT(record->kind) ? STATE_DONE
                                                                        : STATE_WAITING;
         record->is_rescheduled = false;
         if (core.counts_cpu_time) {
-            record->cpu_time += clock_thread_cpu_ns() - step->frame.cpu_started_at;
+            record->cpu_time += clock_thread_cpu_ns() - step->cpu_started_at;
         }
     }
     if (hooks_destroys_queued > 0 && execution_top == NULL) {
@@ -62,10 +67,10 @@ step_tell_hooks(Step *step, Event event)
     int status = 0;
     if (event == EVENT_AFTER && step->kind == KIND_TASK &&
         hooks_want(EVENT_SETTLED, KIND_TASK)) {
-        status = tasks_tell_settled(step->frame.resource);
+        status = tasks_tell_settled(step->resource);
     }
     if (hooks_want(event, step->kind)) {
-        status |= hooks_emit(event, step->frame.async_id, step->kind);
+        status |= hooks_emit(event, step->async_id, step->kind);
     }
     return status;
 }

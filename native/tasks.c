@@ -65,12 +65,11 @@ static int
 eager_task_init(const Record *record, PyObject *self, PyObject *args, PyObject *kwargs)
 {
     Record born = *record;
-    Frame frame;
     if (hooks_want(EVENT_INIT, KIND_TASK) &&
         hooks_emit_init(&born, KIND_NAMES[KIND_TASK], self) < 0) {
         return -1;
     }
-    frame_push(&frame, &born, self);
+    Frame *frame = frame_push(&born, self);
     int status = 0;
     if (hooks_want(EVENT_BEFORE, KIND_TASK)) {
         status = hooks_emit(EVENT_BEFORE, born.async_id, KIND_TASK);
@@ -84,7 +83,7 @@ eager_task_init(const Record *record, PyObject *self, PyObject *args, PyObject *
     if (hooks_want(EVENT_AFTER, KIND_TASK)) {
         status |= hooks_emit(EVENT_AFTER, born.async_id, KIND_TASK);
     }
-    frame_pop(&frame);
+    frame_pop(frame);
     return status;
 }
 
