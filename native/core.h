@@ -45,6 +45,8 @@ typedef enum Kind {
 #define KINDS_THAT_RUN_ONCE                                                              \
     (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE) | KIND_BIT(KIND_EXECUTOR_JOB) | \
      KIND_BIT(KIND_THREAD))
+/* A handle dies when it has run: nobody could ask how long that was. */
+#define KINDS_UNTIMED (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE))
 /* What is made so often that the step's own time has to do for its birth. */
 #define KINDS_BORN_ROUGHLY                                                               \
     (KIND_BIT(KIND_FUTURE) | KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE))

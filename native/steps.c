@@ -39,22 +39,32 @@ step_begin_listed(Step *step, Record *record, PyObject *object)
     begin(step, record, object);
 }
 
+/* `step` ends, and its record is still what it was. */
+static inline void
+end(Step *step, Record *record)
+{
+    if (KINDS_UNTIMED & KIND_BIT(record->kind)) {
+        record->state = STATE_DONE;
+        return;
+    }
+    record->since = clock_ticks();
+    record->run_time += clock_elapsed(step->started_at, record->since);
+    record->state = record->is_rescheduled                         ? STATE_READY
+                    : KINDS_THAT_RUN_ONCE & KIND_BIT(record->kind) ? STATE_DONE
+                                                                   : STATE_WAITING;
+    record->is_rescheduled = false;
+    if (core.counts_cpu_time) {
+        record->cpu_time += clock_thread_cpu_ns() - step->cpu_started_at;
+    }
+}
+
 void
 step_end(Step *step)
 {
     frame_pop(step->frame);
     /* disable() inside the step has thrown the side table away. */
     if (step->generation == 0 || step->generation == records_generation + 1) {
-        Record *record = step->record;
-        record->since = clock_ticks();
-        record->run_time += clock_elapsed(step->started_at, record->since);
-        record->state = record->is_rescheduled                         ? STATE_READY
-                        : KINDS_THAT_RUN_ONCE & KIND_BIT(record->kind) ? STATE_DONE
-                                                                       : STATE_WAITING;
-        record->is_rescheduled = false;
-        if (core.counts_cpu_time) {
-            record->cpu_time += clock_thread_cpu_ns() - step->cpu_started_at;
-        }
+        end(step, step->record);
     }
     if (hooks_destroys_queued > 0 && execution_top == NULL) {
         hooks_flush_destroys();

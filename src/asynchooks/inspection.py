@@ -30,7 +30,8 @@ class ResourceInfo(NamedTuple):
         state: `"running"` (inside a step), `"ready"` (for its turn), `"waiting"` or `"done"`.
         steps: how many steps it has begun.
         age: seconds since it was made, or, where that was before `enable()`, first met.
-        run_time: seconds inside its steps. Of a job, how long it has run.
+        run_time: seconds inside its steps. Of a job, how long it has run; of a handle that has
+            run, which is about to die, 0.
         ready_time: seconds between being scheduled and running. Of a job, how long it was queued.
         cpu_time: seconds of a processor inside its steps; 0 without `enable(cpu_time=True)`.
         is_adopted: it is older than `enable()`: what made it is not known.
