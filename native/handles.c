@@ -183,7 +183,7 @@ make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *ar
         goto error;
     }
 
-    if (!tasks_is_step(callback) && tracked_owner_of(callback) == NULL) {
+    if (!tasks_is_step(callback) && tracked_owner_of(callback, args) == NULL) {
         Record *record = &live_of(self)->record;
         live_add(live_of(self), self);
         record_born(record, when != NULL ? KIND_TIMER_HANDLE : kind_of_handles);
@@ -209,11 +209,12 @@ handles_record_of(PyObject *object)
 }
 
 PyObject *
-handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, Py_ssize_t nargs)
+handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, size_t nargsf,
+                       PyObject *kwnames)
 {
     Kind outer = kind_of_handles;
     kind_of_handles = kind;
-    PyObject *result = PyObject_Vectorcall(fn, args, (size_t)nargs, NULL);
+    PyObject *result = PyObject_Vectorcall(fn, args, nargsf, kwnames);
     kind_of_handles = outer;
     return result;
 }
@@ -459,11 +460,11 @@ handle_run(PyObject *self, PyObject *unused)
     Step step;
     Step *own = NULL; /* a task's step is the task's: it begins and ends by itself */
     Record *record = &live_of(self)->record;
-    PyObject *owner = NULL; /* borrowed from callback */
+    PyObject *owner = NULL; /* borrowed from callback or args */
     if (record->async_id != 0) {
         own = &step;
         step_begin(own, record, self);
-    } else if ((owner = tracked_owner_of(callback)) != NULL) {
+    } else if ((owner = tracked_owner_of(callback, args)) != NULL) {
         own = &step;
         step_begin_listed(own, records_find(owner), owner);
     }
