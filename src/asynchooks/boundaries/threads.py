@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
 from asynchooks._detached import call_detached
+from asynchooks._patching import step_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,12 +49,11 @@ def _start(original: Callable[[Any], None], self: threading.Thread) -> None:
     takes_context = _HAS_CONTEXT and attributes.get("_context") is None
     attributes[_RESOURCE] = call_detached(_resource_of, self) if is_of_pool else _resource_of(self)
     if takes_context:
-        attributes["_context"] = (
-            contextvars.Context() if is_of_pool else contextvars.copy_context()
-        )
+        attributes["_context"] = contextvars.Context() if is_of_pool else contextvars.copy_context()
     try:
         original(self)
-    except BaseException:
+    except BaseException as exc:
+        step_out(exc)
         attributes.pop(_RESOURCE, None)
         if takes_context:
             attributes["_context"] = None
