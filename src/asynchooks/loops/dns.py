@@ -1,5 +1,5 @@
-"""Look-ups of names on asyncio's own loop, `getaddrinfo` and `getnameinfo`: jobs of its thread pool,
-below a resource that is the look-up.
+"""Look-ups of names on asyncio's own loop, `getaddrinfo` and `getnameinfo`: jobs of its thread
+pool, below a resource that is the look-up.
 
 So is such a function that somebody submits to a thread pool himself. A function that somebody puts
 in the place of `socket.getaddrinfo` later is a job like any other.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ("install",)
 
+# Of what the stubs leave out.
+_selector_events: Any = selector_events
+_unix_events: Any = unix_events
 _LOOP = selector_events.BaseSelectorEventLoop
 _UNIX_LOOP = unix_events._UnixSelectorEventLoop
 
@@ -30,11 +33,11 @@ def install(patches: Patches) -> None:
     """Wrap the `__init__` of every class of transport, of `Server`, and what makes transports on
     behalf of a server or a subprocess."""
     for owner, kind, helper in (
-        (selector_events._SelectorSocketTransport, "Transport", _type_of_socket),
-        (selector_events._SelectorDatagramTransport, "Transport", _named("UDPTransport")),
+        (_selector_events._SelectorSocketTransport, "Transport", _type_of_socket),
+        (_selector_events._SelectorDatagramTransport, "Transport", _named("UDPTransport")),
         (sslproto._SSLProtocolTransport, "Transport", _named("TLSTransport")),
-        (unix_events._UnixReadPipeTransport, "Transport", _named("ReadPipeTransport")),
-        (unix_events._UnixWritePipeTransport, "Transport", _named("WritePipeTransport")),
+        (_unix_events._UnixReadPipeTransport, "Transport", _named("ReadPipeTransport")),
+        (_unix_events._UnixWritePipeTransport, "Transport", _named("WritePipeTransport")),
         (base_subprocess.BaseSubprocessTransport, "Subprocess", _named("Subprocess")),
         (base_events.Server, "Server", _named("Server")),
     ):

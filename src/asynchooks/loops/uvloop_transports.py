@@ -1,10 +1,10 @@
 """Transports, servers, subprocesses and look-ups of uvloop.
 
 They are C objects, made where nobody can look on. But each is given to its protocol, in
-`connection_made`, and the protocol comes from a factory that the loop was given by the application.
-So a new protocol has a `connection_made` of ours among its own attributes, until it is called, once;
+`connection_made`, and the protocol comes from a factory that the application has given to the loop.
+So a new protocol has a `connection_made` of ours among its attributes, until it is called, once;
 then nothing of ours is left on it. A stream's transport has asked for `data_received` by then, and
-keeps it: of ours, which runs the protocol's as a step of the transport.
+keeps the one that it was given: ours, which runs the protocol's as a step of the transport.
 """
 
 from __future__ import annotations
