@@ -297,6 +297,9 @@ async_id_of(PyObject *module, PyObject *object)
     if (record == NULL) {
         record = resources_record_of(object);
     }
+    if (record == NULL) {
+        record = callbacks_record_of(object);
+    }
     return PyLong_FromUnsignedLongLong(record != NULL ? record->async_id : ASYNC_ID_NONE);
 }
 
