@@ -199,6 +199,8 @@ def _name_of(resource: Any) -> str:
     else:
         get_coroutine = getattr(resource, "get_coro", None)
         what = get_coroutine() if callable(get_coroutine) else getattr(resource, "_callback", None)
+        if what is None and callable(resource):
+            what = resource  # a callback that uvloop was given
     if what is None:
         return type(resource).__qualname__
     while isinstance(what, partial):
