@@ -6,6 +6,7 @@
 #include "steps.h"
 #include "tracked.h"
 
+#include <frameobject.h>
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
@@ -155,11 +156,38 @@ act_birth(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames
     return result;
 }
 
+/* Takes the helper's own frame, which stands first, out of the traceback of the exception that
+   is set. */
+static void
+step_out(Wrapper *self)
+{
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    PyTracebackObject *entry =
+        (PyTracebackObject *)PyException_GetTraceback(exception); /* owned */
+    if (entry != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(entry->tb_frame); /* owned */
+        PyObject *next = entry->tb_next != NULL ? (PyObject *)entry->tb_next : Py_None;
+        if (PyFunction_Check(self->helper) &&
+            (PyObject *)code == PyFunction_GetCode(self->helper) &&
+            PyException_SetTraceback(exception, next) < 0) {
+            PyErr_Clear();
+        }
+        Py_DECREF(code);
+        Py_DECREF(entry);
+    }
+    PyErr_SetRaisedException(exception);
+}
+
 /* helper(original, *args, **kwargs): whatever a function in Python does. */
 static PyObject *
 act_through(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    return call_with_first(self->helper, self->original, args, nargsf, kwnames);
+    PyObject *result =
+        call_with_first(self->helper, self->original, args, nargsf, kwnames);
+    if (result == NULL) {
+        step_out(self);
+    }
+    return result;
 }
 
 static const struct {

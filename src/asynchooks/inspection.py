@@ -61,8 +61,8 @@ class ResourceInfo(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it runs: of a task its coroutine's, of a handle its callback's qualified name, of a
-        job or thread its function's; of an `AsyncResource` its type; else its class's name."""
+        """What it runs: the qualified name of a task's coroutine, a handle's callback, a job's or
+        thread's function, an async generator; of an `AsyncResource` its type; else its class's."""
         return _name_of(self.resource)
 
     @property
@@ -199,10 +199,8 @@ def _name_of(resource: Any) -> str:
     else:
         get_coroutine = getattr(resource, "get_coro", None)
         what = get_coroutine() if callable(get_coroutine) else getattr(resource, "_callback", None)
-        if what is None and callable(resource):
-            what = resource  # a callback that uvloop was given
-    if what is None:
-        return type(resource).__qualname__
+        if what is None:
+            what = resource  # a generator, a callback that uvloop was given
     while isinstance(what, partial):
         is_to_thread = isinstance(getattr(what.func, "__self__", None), contextvars.Context)
         what = what.args[0] if is_to_thread and what.args else what.func

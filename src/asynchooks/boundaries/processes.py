@@ -25,7 +25,7 @@ __all__ = ("install", "uninstall")
 
 _KIND = _native.KINDS.index("ExecutorJob")
 
-# A job lives as long as its future is not done.
+# A job ends when its future is done, or gone.
 _jobs: WeakKeyDictionary[Future[Any], _native.Resource] = WeakKeyDictionary()
 _patches = Patches()
 _stop_waiting: Callable[[], None] | None = None
@@ -83,3 +83,4 @@ def _done(future: Future[Any]) -> None:
     job = _jobs.pop(future, None)
     if job is not None:
         job.mark_done()
+        job.emit_destroy()

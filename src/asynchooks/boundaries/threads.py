@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
 from asynchooks._detached import call_detached
-from asynchooks._patching import step_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +51,7 @@ def _start(original: Callable[[Any], None], self: threading.Thread) -> None:
         attributes["_context"] = contextvars.Context() if is_of_pool else contextvars.copy_context()
     try:
         original(self)
-    except BaseException as exc:
-        step_out(exc)
+    except BaseException:
         attributes.pop(_RESOURCE, None)
         if takes_context:
             attributes["_context"] = None

@@ -98,11 +98,7 @@ def _connect(original: Any, loop: object, /, *args: Any, **kwargs: Any) -> Any:
         return _native.Wrapper(factory, "call", then=lambda protocol: _await(protocol, None))
 
     args, kwargs = _with_factory(args, kwargs, wrap)
-    try:
-        return original(loop, *args, **kwargs)
-    except BaseException as exc:
-        step_out(exc)
-        raise
+    return original(loop, *args, **kwargs)
 
 
 def _with_factory(
