@@ -2,23 +2,16 @@
 #include "compat.h"
 #include "resources.h"
 
-/* Whose `submit` this thread is in; borrowed from the caller, or NULL. */
-static FAST_THREAD_LOCAL PyObject *submitting = NULL;
+#include <string.h>
 
-static PyObject *lookups = NULL; /* owned: a tuple of functions, or NULL */
-static PyObject *str_job = NULL; /* owned: the attribute of an item for its job */
+static PyTypeObject *job_type = NULL;     /* owned */
+static PyObject *lookups = NULL;          /* owned: a tuple of functions, or NULL */
+static PyObject *str_fn = NULL;           /* owned: an item's attribute, up to 3.13 */
+static PyObject *str_task = NULL;         /* owned: (fn, args, kwargs), from 3.14 on */
 static PyObject *str_executor_job = NULL; /* owned: "ExecutorJob" */
 static PyObject *str_dns_lookup = NULL;   /* owned: "DNSLookup" */
 
-PyObject *
-jobs_submit(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    PyObject *outer = submitting;
-    submitting = PyVectorcall_NARGS(nargsf) > 0 ? args[0] : NULL;
-    PyObject *result = wrapper_call_original(self, args, nargsf, kwnames);
-    submitting = outer;
-    return result;
-}
+/* ---- Submitting -------------------------------------------------------------------- */
 
 static bool
 is_lookup(PyObject *fn)
@@ -37,70 +30,139 @@ is_lookup(PyObject *fn)
     return false;
 }
 
-/* Gives `item` its job. Returns: 0, or -1 with an exception set. */
-static int
-make_job(PyObject *item, PyObject *fn)
+/* Returns: new, or NULL with an exception set. May run Python code: yes (init hooks). */
+static PyObject *
+make_job(PyObject *executor, PyObject *fn)
 {
-    int status = -1;
-    /* Owned. */
-    PyObject *owner = NULL;
-    PyObject *lookup = NULL;
     PyObject *job = NULL;
-    if (submitting != NULL) {
-        owner = PyWeakref_NewRef(submitting, NULL);
-        if (owner == NULL) {
-            goto done;
-        }
+    /* Owned. */
+    PyObject *owner = PyWeakref_NewRef(executor, NULL);
+    PyObject *lookup = NULL;
+    if (owner == NULL) {
+        return NULL;
     }
     if (is_lookup(fn)) {
-        lookup = resources_make(KIND_DNS_LOOKUP, str_dns_lookup, fn, NULL, NULL);
+        lookup = resources_make(resources_type(), KIND_DNS_LOOKUP, str_dns_lookup, fn,
+                                NULL, NULL);
         if (lookup == NULL) {
             goto done;
         }
     }
-    job = resources_make(KIND_EXECUTOR_JOB, str_executor_job, fn, owner, lookup);
-    if (job == NULL) {
-        goto done;
-    }
-    status = PyObject_SetAttr(item, str_job, job);
+    job =
+        resources_make(job_type, KIND_EXECUTOR_JOB, str_executor_job, fn, owner, lookup);
 done:
-    Py_XDECREF(owner);
+    Py_DECREF(owner);
     Py_XDECREF(lookup);
-    Py_XDECREF(job);
-    return status;
+    return job;
 }
 
+#define MAXIMUM_ARGUMENTS 16
+
 PyObject *
-jobs_make(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+jobs_submit(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *result = wrapper_call_original(self, args, nargsf, kwnames);
-    if (result == NULL || !core.is_enabled || PyVectorcall_NARGS(nargsf) < 3) {
-        return result;
+    size_t nargs = (size_t)PyVectorcall_NARGS(nargsf);
+    size_t total = nargs + (kwnames != NULL ? (size_t)PyTuple_GET_SIZE(kwnames) : 0);
+    if (!core.is_enabled || nargs < 2) {
+        return wrapper_call_original(self, args, nargsf, kwnames);
     }
-    PyObject *fn = args[2];
-    /* From 3.14 on: (fn, args, kwargs). */
-    if (PyTuple_CheckExact(fn) && PyTuple_GET_SIZE(fn) > 0) {
-        fn = PyTuple_GET_ITEM(fn, 0);
+    PyObject *small[MAXIMUM_ARGUMENTS]; /* borrowed */
+    PyObject **copies = small;
+    PyObject *result = NULL;
+    PyObject *job = make_job(args[0], args[1]); /* owned */
+    if (job == NULL) {
+        return NULL;
     }
-    if (make_job(args[0], fn) < 0) {
-        Py_CLEAR(result); /* a hook that may raise, or no memory */
+    if (total > MAXIMUM_ARGUMENTS) {
+        copies = PyMem_Malloc(total * sizeof(PyObject *));
+        if (copies == NULL) {
+            PyErr_NoMemory();
+            goto done;
+        }
+    }
+    memcpy(copies, args, total * sizeof(PyObject *));
+    copies[1] = job;
+    result = wrapper_call_original(self, copies, nargs, kwnames);
+done:
+    Py_DECREF(job);
+    if (copies != small) {
+        PyMem_Free(copies);
     }
     return result;
+}
+
+/* ---- Running ----------------------------------------------------------------------- */
+
+/* Takes the job out of `item`, which then has the function itself.
+   Returns: new, or NULL: with an exception set, or, without one, where there is no job. */
+static PyObject *
+take_job(PyObject *item)
+{
+    /* Owned. */
+    PyObject *job = NULL;
+    PyObject *fn = PyObject_GetAttr(item, str_fn);
+    PyObject *task = NULL;
+    if (fn != NULL && Py_IS_TYPE(fn, job_type)) {
+        if (PyObject_SetAttr(item, str_fn, resources_subject_of(fn)) == 0) {
+            job = Py_NewRef(fn);
+        }
+    } else if (fn == NULL) {
+        PyErr_Clear();
+        task = PyObject_GetAttr(item, str_task);
+        if (task == NULL) {
+            PyErr_Clear();
+        } else if (PyTuple_CheckExact(task) && PyTuple_GET_SIZE(task) == 3 &&
+                   Py_IS_TYPE(PyTuple_GET_ITEM(task, 0), job_type)) {
+            PyObject *found = PyTuple_GET_ITEM(task, 0); /* borrowed from task */
+            PyObject *plain =
+                PyTuple_Pack(3, resources_subject_of(found), PyTuple_GET_ITEM(task, 1),
+                             PyTuple_GET_ITEM(task, 2)); /* owned */
+            if (plain != NULL && PyObject_SetAttr(item, str_task, plain) == 0) {
+                job = Py_NewRef(found);
+            }
+            Py_XDECREF(plain);
+        }
+    }
+    Py_XDECREF(fn);
+    Py_XDECREF(task);
+    return job;
 }
 
 PyObject *
 jobs_run(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *job = PyVectorcall_NARGS(nargsf) > 0 ? PyObject_GetAttr(args[0], str_job)
-                                                   : NULL; /* owned */
+    PyObject *job = PyVectorcall_NARGS(nargsf) > 0 ? take_job(args[0]) : NULL; /* owned */
     if (job == NULL) {
-        PyErr_Clear(); /* submitted before enable() */
-        return wrapper_call_original(self, args, nargsf, kwnames);
+        return PyErr_Occurred() ? NULL
+                                : wrapper_call_original(self, args, nargsf, kwnames);
     }
     PyObject *result = resources_run_once(job, self->original, args, nargsf, kwnames);
     Py_DECREF(job);
     return result;
 }
+
+/* What calls a job otherwise: a pool whose items are not ours any more, since the engine was
+   disabled meanwhile. */
+static PyObject *
+Job_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *fn = PyObject_GetAttrString(self, "subject"); /* owned */
+    PyObject *result = fn != NULL ? PyObject_Call(fn, args, kwargs) : NULL;
+    Py_XDECREF(fn);
+    return result;
+}
+
+static PyType_Slot Job_slots[] = {
+    {Py_tp_doc, "A job of a thread pool, in the place of its function."},
+    {Py_tp_call, Job_call},
+    {0, NULL},
+};
+
+static PyType_Spec Job_spec = {
+    .name = "asynchooks._native.Job",
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Job_slots,
+};
 
 void
 jobs_set_lookups(PyObject *functions)
@@ -110,10 +172,16 @@ jobs_set_lookups(PyObject *functions)
 }
 
 int
-jobs_prepare(void)
+jobs_add_type(PyObject *module)
 {
-    str_job = PyUnicode_InternFromString("_asynchooks_job");
+    str_fn = PyUnicode_InternFromString("fn");
+    str_task = PyUnicode_InternFromString("task");
     str_executor_job = PyUnicode_InternFromString("ExecutorJob");
     str_dns_lookup = PyUnicode_InternFromString("DNSLookup");
-    return str_job != NULL && str_executor_job != NULL && str_dns_lookup != NULL ? 0 : -1;
+    job_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Job_spec,
+                                                        (PyObject *)resources_type());
+    return str_fn != NULL && str_task != NULL && str_executor_job != NULL &&
+                   str_dns_lookup != NULL && job_type != NULL
+               ? 0
+               : -1;
 }

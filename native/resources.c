@@ -73,11 +73,23 @@ error:
     return NULL;
 }
 
-PyObject *
-resources_make(Kind kind, PyObject *type_name, PyObject *subject, PyObject *owner,
-               PyObject *inner)
+PyTypeObject *
+resources_type(void)
 {
-    Resource *self = (Resource *)resource_type->tp_alloc(resource_type, 0);
+    return resource_type;
+}
+
+PyObject *
+resources_subject_of(PyObject *op)
+{
+    return ((Resource *)op)->subject;
+}
+
+PyObject *
+resources_make(PyTypeObject *type, Kind kind, PyObject *type_name, PyObject *subject,
+               PyObject *owner, PyObject *inner)
+{
+    Resource *self = (Resource *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }

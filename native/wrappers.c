@@ -196,7 +196,7 @@ static const struct {
 } ACTIONS[] = {
     {"kind", act_kind},      {"cause", act_cause},     {"step", act_step},
     {"birth", act_birth},    {"through", act_through}, {"call", wrapper_call_original},
-    {"submit", jobs_submit}, {"job", jobs_make},       {"run", jobs_run},
+    {"submit", jobs_submit}, {"run", jobs_run},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -356,7 +356,7 @@ wrappers_add_type(PyObject *module)
     str_get = PyUnicode_InternFromString("__get__");
     wrapper_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Wrapper_spec, NULL);
     if (str_wrapped == NULL || str_get == NULL || wrapper_type == NULL ||
-        jobs_prepare() < 0) {
+        jobs_add_type(module) < 0) {
         return -1;
     }
     return PyModule_AddType(module, wrapper_type);
