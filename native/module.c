@@ -216,13 +216,7 @@ py_delete_type_attribute(PyObject *module, PyObject *args)
 static PyObject *
 origin(PyObject *module, PyObject *object)
 {
-    Origin found = {execution_async_id(), execution_root(), SITE_UNKNOWN};
-    const Record *record = object != Py_None ? records_find(object) : NULL;
-    if (record != NULL) {
-        found = (Origin){record->async_id, record->root, record->site};
-    } else if (sites_kinds & KIND_BIT(KIND_TRANSPORT)) {
-        found.site = site_here();
-    }
+    Origin found = protocols_origin(object != Py_None ? object : NULL);
     return Py_BuildValue("KKH", (unsigned long long)found.created_by,
                          (unsigned long long)found.root, found.site);
 }
@@ -399,6 +393,10 @@ static PyMethodDef functions[] = {
      "Make an object, to which a weak reference can be made, a resource of a kind."},
     {"origin", origin, METH_O,
      "Who makes what an object makes, for track(); with None, what is made now."},
+    {"introduce", (PyCFunction)(void (*)(void))protocols_introduce, METH_FASTCALL,
+     "Have a protocol show us its transport, made by an object, or by what executes."},
+    {"set_transport_types", protocols_set_types, METH_O,
+     "Say which types of transport there are: to (kind, name); None: none."},
     {"set_lookups", set_lookups, METH_O,
      "Say which functions look up names; None: none does."},
     {"run_as", (PyCFunction)(void (*)(void))run_as, METH_FASTCALL,

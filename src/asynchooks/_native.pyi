@@ -2,14 +2,13 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any, Final, Self, final
 
 __all__ = (
     "KINDS",
     "Hook",
-    "ProtocolMethod",
     "Resource",
     "Wrapper",
     "async_id_of",
@@ -23,6 +22,7 @@ __all__ = (
     "execution_async_id",
     "execution_async_resource",
     "install_callbacks",
+    "introduce",
     "is_enabled",
     "live_counts",
     "memory",
@@ -31,6 +31,7 @@ __all__ = (
     "run_as",
     "set_lookups",
     "set_options",
+    "set_transport_types",
     "set_type_attribute",
     "site_frames",
     "site_of_caller",
@@ -72,6 +73,8 @@ def track(
     resource: object, kind: int, type_name: str, origin: tuple[int, int, int] = ..., /
 ) -> None: ...
 def run_as(resource: object, fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def introduce(protocol: object, maker: object | None = ..., /) -> None: ...
+def set_transport_types(types: Mapping[type, tuple[int, str]] | None, /) -> None: ...
 def set_lookups(functions: tuple[object, ...] | None, /) -> None: ...
 def task_of_step(callback: object, /) -> asyncio.Task[Any] | None: ...
 def site_frames(number: int, /) -> tuple[tuple[CodeType, int], ...]: ...
@@ -147,9 +150,3 @@ class Wrapper:
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-
-@final
-class ProtocolMethod:
-    def __new__(cls, method: Callable[..., Any], /) -> ProtocolMethod: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-    def attach(self, transport: object, /) -> None: ...

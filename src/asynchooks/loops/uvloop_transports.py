@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from asynchooks._patching import Patches
 
-    Origin = tuple[int, int, int]
 
 __all__ = ("install",)
 
@@ -59,17 +58,18 @@ _TAKE_A_FACTORY = (
     "subprocess_shell",
 )
 
-# What a stream's transport asks its protocol for, once, and keeps.
-_KEPT = ("data_received", "buffer_updated")
-
 # In the __dict__ of uvloop's own protocol for a pipe, until that is connected.
 _ORIGIN = "_asynchooks_origin"
-_ABSENT: Any = object()
+
+# The same, by the types themselves, once uvloop is imported.
+_types: dict[type, _Type] = {}
 
 
 def install(patches: Patches, module: ModuleType) -> None:
     """Wrap the methods of `uvloop.Loop` that are given a protocol factory, and the look-ups; and
     the protocols that uvloop itself has for the pipes of a subprocess."""
+    _types.update({getattr(module.loop, name): kind for name, kind in _TYPES.items()})
+    _native.set_transport_types(_types)
 
     def wrap(owner: type, name: str, action: str, **options: Any) -> None:
         patches.wrap(owner, name, lambda original: _native.Wrapper(original, action, **options))
@@ -95,7 +95,7 @@ def _connect(original: Any, loop: object, /, *args: Any, **kwargs: Any) -> Any:
     """The transport was made by whoever makes the protocol, in this call."""
 
     def wrap(factory: Any) -> Any:
-        return _native.Wrapper(factory, "call", then=lambda protocol: _await(protocol, None))
+        return _native.Wrapper(factory, "call", then=_native.introduce)
 
     args, kwargs = _with_factory(args, kwargs, wrap)
     return original(loop, *args, **kwargs)
@@ -111,55 +111,6 @@ def _with_factory(
         if callable(kwargs.get(name)):
             return args, {**kwargs, name: wrap(kwargs[name])}
     return args, kwargs
-
-
-def _await(protocol: object, maker: object | None) -> None:
-    """Have `protocol` show us its transport, which `maker`, or whatever executes now, has made."""
-    attributes = getattr(protocol, "__dict__", None)
-    made = getattr(protocol, "connection_made", None)
-    # One that is used again may still wait for a transport that never came.
-    if isinstance(attributes, dict) and callable(made) and type(made) is not _native.Wrapper:
-        _Introduction(protocol, attributes, made, _native.origin(maker))
-
-
-class _Introduction:
-    """What stands among the attributes of a new protocol until it has its transport."""
-
-    def __init__(
-        self, protocol: object, attributes: dict[str, Any], made: Any, origin: Origin
-    ) -> None:
-        self._attributes = attributes
-        self._origin = origin
-        self._methods: list[_native.ProtocolMethod] = []
-        # By name: what stood there, and what we have put there.
-        self._replaced: dict[str, tuple[Any, object]] = {}
-        for name in _KEPT:
-            method = getattr(protocol, name, None)
-            if callable(method):
-                self._methods.append(_native.ProtocolMethod(method))
-                self._put(name, self._methods[-1])
-        self._put("connection_made", _native.Wrapper(made, "step", helper=self._meet))
-
-    def _put(self, name: str, ours: object) -> None:
-        self._replaced[name] = self._attributes.get(name, _ABSENT), ours
-        self._attributes[name] = ours
-
-    def _meet(self, transport: object) -> object | None:
-        """Step away. `connection_made`, which comes next, is a step of the transport."""
-        for name, (before, ours) in self._replaced.items():
-            if self._attributes.get(name) is ours:
-                if before is _ABSENT:
-                    del self._attributes[name]
-                else:
-                    self._attributes[name] = before
-        self._replaced.clear()
-        kind = _TYPES.get(type(transport).__name__)
-        if kind is None:
-            return None
-        _native.track(transport, *kind, self._origin)
-        for method in self._methods:
-            method.attach(transport)
-        return transport
 
 
 def _start_tls(original: Any, loop: object, /, *args: Any, **kwargs: Any) -> Any:
@@ -191,13 +142,13 @@ class _Acceptor:
         self._server: ref[Any] | None = None
 
     def wrap(self, factory: Any) -> Any:
-        return _native.Wrapper(factory, "step", helper=self._find, then=self._await)
+        return _native.Wrapper(factory, "step", helper=self._find, then=self._introduce)
 
     def _find(self) -> object | None:
         return self._server() if self._server is not None else None
 
-    def _await(self, protocol: object) -> None:
-        _await(protocol, self._find())
+    def _introduce(self, protocol: object) -> None:
+        _native.introduce(protocol, self._find())
 
     async def serve(self, starting: Awaitable[Any]) -> Any:
         """Nothing is accepted before the loop's next turn."""
@@ -227,7 +178,7 @@ def _pipe_is_made(_: None, protocol: Any, /, *args: object) -> None:
 
 def _meet_pipe(protocol: Any, transport: object) -> object | None:
     origin = vars(protocol).pop(_ORIGIN, None)
-    kind = _TYPES.get(type(transport).__name__)
+    kind = _types.get(type(transport))
     if origin is None or kind is None:
         return None
     _native.track(protocol.proc, *_SUBPROCESS, origin)
