@@ -141,6 +141,12 @@ static PyType_Spec Callback_spec = {
     .slots = Callback_slots,
 };
 
+const Record *
+callbacks_record_of(PyObject *object)
+{
+    return Py_IS_TYPE(object, callback_type) ? &((Callback *)object)->live.record : NULL;
+}
+
 /* ---- Schedulers -------------------------------------------------------------------- */
 
 /* A loop's methods that are given a callback. `leading` counts the arguments before it: the

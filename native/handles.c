@@ -167,9 +167,9 @@ source_traceback(bool is_timer)
 /* Makes `self` the resource that it is, unless it is only to run a task's step.
    Returns: 0, or -1 with an exception set. May run Python code: yes (an init hook). */
 static int
-bear(PyObject *self, PyObject *callback, Kind kind)
+bear(PyObject *self, PyObject *callback, PyObject *args, Kind kind)
 {
-    if (tasks_is_step(callback) || tracked_owner_of(callback) != NULL) {
+    if (tasks_is_step(callback) || tracked_owner_of(callback, args) != NULL) {
         return 0;
     }
     Record *record = &live_of(self)->record;
@@ -194,7 +194,7 @@ make_threadsafe_in_debug_mode(PyObject *callback, PyObject *args, PyObject *loop
     PyObject *result = PyObject_CallFunctionObjArgs(threadsafe_init, self, callback, args,
                                                     loop, context, NULL);
     Py_XDECREF(result);
-    if (result == NULL || bear(self, callback, kind_of_handles) < 0) {
+    if (result == NULL || bear(self, callback, args, kind_of_handles) < 0) {
         Py_CLEAR(self);
     }
     return self;
@@ -239,7 +239,8 @@ make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *ar
             goto error;
         }
     }
-    if (bear(self, callback, when != NULL ? KIND_TIMER_HANDLE : kind_of_handles) < 0) {
+    if (bear(self, callback, args, when != NULL ? KIND_TIMER_HANDLE : kind_of_handles) <
+        0) {
         goto error;
     }
     return self;
@@ -265,11 +266,12 @@ handles_record_of(PyObject *object)
 }
 
 PyObject *
-handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, Py_ssize_t nargs)
+handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, size_t nargsf,
+                       PyObject *kwnames)
 {
     Kind outer = kind_of_handles;
     kind_of_handles = kind;
-    PyObject *result = PyObject_Vectorcall(fn, args, (size_t)nargs, NULL);
+    PyObject *result = PyObject_Vectorcall(fn, args, nargsf, kwnames);
     kind_of_handles = outer;
     return result;
 }
@@ -498,11 +500,11 @@ handle_run(PyObject *self, PyObject *unused)
     Step step;
     Step *own = NULL; /* a task's step is the task's: it begins and ends by itself */
     Record *record = &live_of(self)->record;
-    PyObject *owner = NULL; /* borrowed from callback */
+    PyObject *owner = NULL; /* borrowed from callback or args */
     if (record->async_id != 0) {
         own = &step;
         step_begin(own, record, self);
-    } else if ((owner = tracked_owner_of(callback)) != NULL) {
+    } else if ((owner = tracked_owner_of(callback, args)) != NULL) {
         own = &step;
         step_begin_listed(own, records_find(owner), owner);
     }

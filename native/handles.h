@@ -26,9 +26,9 @@ PyObject *handles_make(PyObject *callback, PyObject *args, PyObject *loop,
 /* Returns: the record of a handle of ours that is a resource of its own, else NULL. */
 const Record *handles_record_of(PyObject *object);
 
-/* fn(*args), which makes one handle, as a resource of this kind: that of a watch, or of a
+/* fn(*args, **kwargs), which makes one handle, as a resource of this kind: that of a watch, or of a
    signal. Returns: new, or NULL with an exception set. May run Python code: yes. */
 PyObject *handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args,
-                                 Py_ssize_t nargs);
+                                 size_t nargsf, PyObject *kwnames);
 
 #endif

@@ -7,6 +7,8 @@
 #include "handles.h"
 #include "hooks.h"
 #include "internals.h"
+#include "jobs.h"
+#include "protocols.h"
 #include "records.h"
 #include "registry.h"
 #include "resources.h"
@@ -16,6 +18,7 @@
 #include "steps.h"
 #include "tasks.h"
 #include "tracked.h"
+#include "wrappers.h"
 
 /* A forked child's only thread is its main thread, whichever it was. */
 static PyObject *
@@ -257,22 +260,48 @@ py_delete_type_attribute(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* (created_by, root, site) of an object, or with None of what executes now: what made that
+   which it makes, for track(). */
+static PyObject *
+origin(PyObject *module, PyObject *object)
+{
+    Origin found = protocols_origin(object != Py_None ? object : NULL);
+    return Py_BuildValue("KKH", (unsigned long long)found.created_by,
+                         (unsigned long long)found.root, found.site);
+}
+
 static PyObject *
 track(PyObject *module, PyObject *args)
 {
     PyObject *object; /* borrowed */
     int kind;
     const char *type_name;
-    if (!PyArg_ParseTuple(args, "Ois:track", &object, &kind, &type_name)) {
+    unsigned long long created_by = 0, root = 0;
+    unsigned short site = SITE_UNKNOWN;
+    if (!PyArg_ParseTuple(args, "Ois|(KKH):track", &object, &kind, &type_name,
+                          &created_by, &root, &site)) {
         return NULL;
     }
     if (kind < KIND_RESOURCE || kind >= KIND_COUNT) {
         PyErr_Format(PyExc_ValueError, "no object can be tracked as kind %d", kind);
         return NULL;
     }
-    if (tracked_add(object, (Kind)kind, type_name) < 0) {
+    Origin origin = {created_by, root, site};
+    bool is_of_here = PyTuple_GET_SIZE(args) == 3;
+    if (tracked_add(object, (Kind)kind, type_name, is_of_here ? NULL : &origin) < 0) {
         return NULL;
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+set_lookups(PyObject *module, PyObject *functions)
+{
+    if (functions != Py_None && !PyTuple_Check(functions)) {
+        PyErr_Format(PyExc_TypeError, "%R is no tuple of functions", functions);
+        return NULL;
+    }
+    jobs_set_lookups(functions != Py_None ? functions : NULL);
     Py_RETURN_NONE;
 }
 
@@ -311,6 +340,9 @@ async_id_of(PyObject *module, PyObject *object)
     if (record == NULL) {
         record = resources_record_of(object);
     }
+    if (record == NULL) {
+        record = callbacks_record_of(object);
+    }
     return PyLong_FromUnsignedLongLong(record != NULL ? record->async_id : ASYNC_ID_NONE);
 }
 
@@ -348,7 +380,8 @@ call_with_kind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         }
         return NULL;
     }
-    return handles_call_with_kind((Kind)kind, args[1], args + 2, nargs - 2);
+    return handles_call_with_kind((Kind)kind, args[1], args + 2, (size_t)(nargs - 2),
+                                  NULL);
 }
 
 static PyObject *
@@ -411,6 +444,14 @@ static PyMethodDef functions[] = {
      "How many bytes the side table takes, and how many objects had no room in it."},
     {"track", track, METH_VARARGS,
      "Make an object, to which a weak reference can be made, a resource of a kind."},
+    {"origin", origin, METH_O,
+     "Who makes what an object makes, for track(); with None, what is made now."},
+    {"introduce", (PyCFunction)(void (*)(void))protocols_introduce, METH_FASTCALL,
+     "Have a protocol show us its transport, made by an object, or by what executes."},
+    {"set_transport_types", protocols_set_types, METH_O,
+     "Say which types of transport there are: to (kind, name); None: none."},
+    {"set_lookups", set_lookups, METH_O,
+     "Say which functions look up names; None: none does."},
     {"run_as", (PyCFunction)(void (*)(void))run_as, METH_FASTCALL,
      "Call a function as a step of a tracked object."},
     {"async_id_of", async_id_of, METH_O, "The id of a resource; 0 of what is none."},
@@ -443,7 +484,8 @@ module_exec(PyObject *module)
     }
     clock_prepare();
     if (learn_main_thread() < 0 || snapshot_prepare(module) < 0 ||
-        hooks_add_type(module) < 0 || resources_add_type(module) < 0) {
+        hooks_add_type(module) < 0 || resources_add_type(module) < 0 ||
+        wrappers_add_type(module) < 0 || protocols_add_type(module) < 0) {
         return -1;
     }
     return 0;

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+__all__ = ("Patches", "step_out")
+
 _ABSENT: Any = object()
 
 
@@ -51,6 +53,12 @@ class Patches:
             owner, name, original, value = self._replaced.pop()
             if vars(owner).get(name, _ABSENT) is value:
                 _set(owner, name, original)
+
+
+def step_out(exc: BaseException) -> None:
+    """Take the wrapper's own frame out of the traceback of `exc`, before a bare `raise`."""
+    if exc.__traceback__ is not None:
+        exc.__traceback__ = exc.__traceback__.tb_next
 
 
 def _set(owner: type | ModuleType, name: str, value: Any) -> None:
