@@ -62,6 +62,12 @@ make_callback(PyObject *callback, Kind kind)
     return (PyObject *)self;
 }
 
+Record *
+callbacks_record_of(PyObject *object)
+{
+    return Py_IS_TYPE(object, callback_type) ? &((Callback *)object)->live.record : NULL;
+}
+
 static int
 Callback_traverse(Callback *self, visitproc visit, void *arg)
 {

@@ -15,4 +15,7 @@ int callbacks_prepare(void);
 int callbacks_install(PyTypeObject *type);
 void callbacks_uninstall(void);
 
+/* Returns: the record of a Callback, else NULL. */
+Record *callbacks_record_of(PyObject *object);
+
 #endif

@@ -198,13 +198,13 @@ error:
     return NULL;
 }
 
-const Record *
+Record *
 handles_record_of(PyObject *object)
 {
     if (!Py_IS_TYPE(object, handle_type) && !Py_IS_TYPE(object, timer_type)) {
         return NULL;
     }
-    const Record *record = &live_of(object)->record;
+    Record *record = &live_of(object)->record;
     return record->async_id != 0 ? record : NULL;
 }
 

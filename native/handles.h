@@ -18,7 +18,7 @@ void handles_install(void);
 void handles_uninstall(void);
 
 /* Returns: the record of a handle of ours that is a resource of its own, else NULL. */
-const Record *handles_record_of(PyObject *object);
+Record *handles_record_of(PyObject *object);
 
 /* fn(*args), which makes one handle, as a resource of this kind: that of a watch, or of a
    signal. Returns: new, or NULL with an exception set. May run Python code: yes. */

@@ -10,6 +10,6 @@
 int resources_add_type(PyObject *module);
 
 /* Returns: the record of a Resource, else NULL. */
-const Record *resources_record_of(PyObject *object);
+Record *resources_record_of(PyObject *object);
 
 #endif
