@@ -265,12 +265,15 @@ future_dealloc(PyObject *self)
 bool
 tasks_is_done(PyObject *future)
 {
+    /* Owned. */
+    PyObject *raised =
+        PyErr_GetRaisedException(); /* what leaves the loop with the step */
     PyObject *is_done = PyObject_CallOneArg(future_done, future);
     if (is_done == NULL) {
         PyErr_Clear(); /* half made, by a subclass that failed in its __init__ */
-        return false;
     }
-    Py_DECREF(is_done);
+    PyErr_SetRaisedException(raised);
+    Py_XDECREF(is_done);
     return is_done == Py_True;
 }
 
