@@ -502,7 +502,9 @@ handle_cancel(PyObject *self, PyObject *unused)
     }
     Record *record = &live_of(self)->record;
     record->cancelled_by = execution_async_id();
-    record->state = STATE_DONE;
+    if (record->state != STATE_RUNNING) {
+        record->state = STATE_DONE;
+    }
     if (is_timer) {
         PyObject *result =
             PyObject_CallMethodOneArg(loop, str_timer_handle_cancelled, self);
