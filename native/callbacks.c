@@ -221,14 +221,15 @@ error:
 }
 
 /* A task's step goes through unchanged, since it tells by itself when it runs; so does what
-   does not look like a call that the loop would take: the error is the loop's. */
+   is wrapped already, by a method that calls another (call_at: call_later), and what does not
+   look like a call that the loop would take: the error is the loop's. */
 static inline PyObject *
 schedule(Scheduler scheduler, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
          PyObject *kwnames)
 {
     int leading = schedulers[scheduler].leading;
     if (!core.is_enabled || nargs <= leading || tasks_is_step(args[leading]) ||
-        !PyCallable_Check(args[leading])) {
+        Py_IS_TYPE(args[leading], callback_type) || !PyCallable_Check(args[leading])) {
         return schedulers[scheduler].original(self, args, nargs, kwnames);
     }
     return call_with_wrapped(scheduler, self, args, nargs, kwnames);
