@@ -262,7 +262,11 @@ async def _await(env: Env, me: int, op: programs.Await) -> None:
 
 async def _wait(env: Env, me: int, op: programs.Wait) -> None:
     futures = [env.pick("future", number) for number in op.futures]
-    awaited = _younger(env, me, op.tasks) + [future for future in futures if future is not None]
+    found = _younger(env, me, op.tasks) + [future for future in futures if future is not None]
+    # wait() puts them in a set: of several that are done, nobody knows whose turn it is.
+    awaited = [future for future in found if not future.done()]
+    awaited += [future for future in found if future.done()][:1]
+    del found
     if not awaited:
         return
     env.world.waits_via(awaited)
