@@ -73,8 +73,8 @@ def check_deaths(hooked: Outcome, model: Outcome) -> None:
         elif event == "before":
             running.append(async_id)
         elif event == "after":
-            running.remove(async_id)
-            if all(types[outer] == "Thread" for outer in running):
+            assert running.pop() == async_id
+            if not running or types[running[-1]] == "Thread":
                 due = gone
         elif event == "look":
             alive = {row[0] for row in model.looks[async_id][3]}
