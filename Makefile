@@ -22,7 +22,7 @@ SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' 
 	$(shell find src/asynchooks/viewer/static -type f 2>/dev/null) \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: help demo test test-all test-fast test-cpython test-sanitized test-page lint format \
+.PHONY: help demo test test-all test-fast test-model test-cpython test-sanitized test-page lint format \
 	bench page screenshots build lock clean
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make test            the whole test suite; PYTHONS="python3.12 ..." runs its fast part there too'
 	@echo 'make test-all        the whole suite, and its fast part on every other Python that is found'
 	@echo 'make test-fast       the tests that start no server'
+	@echo 'make test-model      random programs against the model; EXAMPLES=20000'
 	@echo 'make test-cpython    the tests of asyncio that come with Python, with the engine on'
 	@echo 'make test-sanitized  the C core under AddressSanitizer; needs gcc'
 	@echo 'make test-page       the tests of the page; needs Node'
@@ -54,6 +55,12 @@ test-all:
 
 test-fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+# Random programs: the C core against the model of its semantics, of each loop so many.
+EXAMPLES ?= 20000
+
+test-model: $(VENV)/.installed
+	MODEL_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/model $(PYTEST_ARGS)
 
 # In parts (-j1: a process each), so that one part's leftovers are not another's.
 test-cpython: $(VENV)/.installed

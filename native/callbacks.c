@@ -61,6 +61,12 @@ make_callback(PyObject *callback, Kind kind)
     return (PyObject *)self;
 }
 
+Record *
+callbacks_record_of(PyObject *object)
+{
+    return Py_IS_TYPE(object, callback_type) ? &((Callback *)object)->live.record : NULL;
+}
+
 static int
 Callback_traverse(Callback *self, visitproc visit, void *arg)
 {
@@ -141,12 +147,6 @@ static PyType_Spec Callback_spec = {
     .slots = Callback_slots,
 };
 
-const Record *
-callbacks_record_of(PyObject *object)
-{
-    return Py_IS_TYPE(object, callback_type) ? &((Callback *)object)->live.record : NULL;
-}
-
 /* ---- Schedulers -------------------------------------------------------------------- */
 
 /* A loop's methods that are given a callback. `leading` counts the arguments before it: the
@@ -220,14 +220,15 @@ error:
 }
 
 /* A task's step goes through unchanged, since it tells by itself when it runs; so does what
-   does not look like a call that the loop would take: the error is the loop's. */
+   is wrapped already, by a method that calls another (call_at: call_later), and what does not
+   look like a call that the loop would take: the error is the loop's. */
 static inline PyObject *
 schedule(Scheduler scheduler, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
          PyObject *kwnames)
 {
     int leading = schedulers[scheduler].leading;
     if (!core.is_enabled || nargs <= leading || tasks_is_step(args[leading]) ||
-        !PyCallable_Check(args[leading])) {
+        Py_IS_TYPE(args[leading], callback_type) || !PyCallable_Check(args[leading])) {
         return schedulers[scheduler].original(self, args, nargs, kwnames);
     }
     return call_with_wrapped(scheduler, self, args, nargs, kwnames);

@@ -255,13 +255,13 @@ handles_make(PyObject *callback, PyObject *args, PyObject *loop, PyObject *conte
     return make_handle(handle_type, NULL, callback, args, loop, context, false);
 }
 
-const Record *
+Record *
 handles_record_of(PyObject *object)
 {
     if (!Py_IS_TYPE(object, handle_type) && !Py_IS_TYPE(object, timer_type)) {
         return NULL;
     }
-    const Record *record = &live_of(object)->record;
+    Record *record = &live_of(object)->record;
     return record->async_id != 0 ? record : NULL;
 }
 
@@ -543,7 +543,9 @@ handle_cancel(PyObject *self, PyObject *unused)
     }
     Record *record = &live_of(self)->record;
     record->cancelled_by = execution_async_id();
-    record->state = STATE_DONE;
+    if (record->state != STATE_RUNNING) {
+        record->state = STATE_DONE;
+    }
     if (is_timer) {
         PyObject *result =
             PyObject_CallMethodOneArg(loop, str_timer_handle_cancelled, self);

@@ -24,7 +24,7 @@ PyObject *handles_make(PyObject *callback, PyObject *args, PyObject *loop,
                        PyObject *context);
 
 /* Returns: the record of a handle of ours that is a resource of its own, else NULL. */
-const Record *handles_record_of(PyObject *object);
+Record *handles_record_of(PyObject *object);
 
 /* fn(*args, **kwargs), which makes one handle, as a resource of this kind: that of a watch, or of a
    signal. Returns: new, or NULL with an exception set. May run Python code: yes. */

@@ -172,6 +172,23 @@ get_execution_async_resource(PyObject *module, PyObject *unused)
     return Py_NewRef(resource != NULL ? resource : Py_None);
 }
 
+/* Returns: the record of a resource of any kind, or NULL without an exception. */
+static Record *
+record_of(PyObject *object)
+{
+    Record *record = records_find(object);
+    if (record == NULL) {
+        record = handles_record_of(object);
+    }
+    if (record == NULL) {
+        record = resources_record_of(object);
+    }
+    if (record == NULL) {
+        record = callbacks_record_of(object);
+    }
+    return record;
+}
+
 /* What executes now begins a request: it, and all that it creates from here on, have a new
    root. */
 static PyObject *
@@ -181,7 +198,7 @@ start_root(PyObject *module, PyObject *unused)
     if (execution_top != NULL) {
         execution_top->root = root;
         PyObject *resource = execution_top->resource; /* borrowed */
-        Record *record = resource != NULL ? records_find(resource) : NULL;
+        Record *record = resource != NULL ? record_of(resource) : NULL;
         if (record != NULL) {
             record->root = root;
         }
@@ -333,16 +350,7 @@ run_as(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 async_id_of(PyObject *module, PyObject *object)
 {
-    const Record *record = records_find(object);
-    if (record == NULL) {
-        record = handles_record_of(object);
-    }
-    if (record == NULL) {
-        record = resources_record_of(object);
-    }
-    if (record == NULL) {
-        record = callbacks_record_of(object);
-    }
+    const Record *record = record_of(object);
     return PyLong_FromUnsignedLongLong(record != NULL ? record->async_id : ASYNC_ID_NONE);
 }
 

@@ -346,7 +346,7 @@ static PyType_Spec Resource_spec = {
     .slots = Resource_slots,
 };
 
-const Record *
+Record *
 resources_record_of(PyObject *object)
 {
     return resource_type != NULL && PyObject_TypeCheck(object, resource_type)

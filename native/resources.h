@@ -28,6 +28,6 @@ PyObject *resources_run_once(PyObject *op, PyObject *fn, PyObject *const *args,
 PyObject *resources_subject_of(PyObject *op);
 
 /* Returns: the record of a Resource, else NULL. */
-const Record *resources_record_of(PyObject *object);
+Record *resources_record_of(PyObject *object);
 
 #endif

@@ -1,5 +1,6 @@
 #include "steps.h"
 #include "records.h"
+#include "resources.h"
 #include "tasks.h"
 
 static inline void
@@ -12,14 +13,19 @@ begin(Step *step, Record *record, PyObject *resource)
     step->resource = resource;
     step->frame = frame_push(record, resource);
     uint64_t now = clock_ticks();
+    step->started_at = now;
+    if (step->frame != NULL) {
+        step->frame->started_at = now;
+    }
+    step->is_nested = record->state == STATE_RUNNING;
+    if (step->is_nested) {
+        return;
+    }
     if (record->state == STATE_READY) {
         record->ready_time += clock_elapsed(record->since, now);
     }
     record->state = STATE_RUNNING;
-    record->since = step->started_at = now;
-    if (step->frame != NULL) {
-        step->frame->started_at = now;
-    }
+    record->since = now;
     if (core.counts_cpu_time) {
         step->cpu_started_at = clock_thread_cpu_ns();
     }
@@ -58,15 +64,30 @@ end(Step *step, Record *record)
     }
 }
 
+/* Whether nothing executes but, at most, a thread or a job as a whole: the loop inside it may
+   run for ever, and so is where the deaths are told. */
+static bool
+is_top_level(void)
+{
+    if (execution_top == NULL) {
+        return true;
+    }
+    PyObject *resource = execution_top->resource; /* borrowed */
+    const Record *record = resource != NULL ? resources_record_of(resource) : NULL;
+    return record != NULL &&
+           (record->kind == KIND_THREAD || record->kind == KIND_EXECUTOR_JOB);
+}
+
 void
 step_end(Step *step)
 {
     frame_pop(step->frame);
     /* disable() inside the step has thrown the side table away. */
-    if (step->generation == 0 || step->generation == records_generation + 1) {
+    if (!step->is_nested &&
+        (step->generation == 0 || step->generation == records_generation + 1)) {
         end(step, step->record);
     }
-    if (hooks_destroys_queued > 0 && execution_top == NULL) {
+    if (hooks_destroys_queued > 0 && is_top_level()) {
         hooks_flush_destroys();
     }
 }

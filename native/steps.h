@@ -16,6 +16,7 @@ typedef struct Step {
     Record *record;          /* in the resource itself, or in the side table */
     uint64_t generation;     /* of the side table; 0: `record` is in the resource */
     unsigned int kind;
+    bool is_nested; /* inside another step of the same resource, which counts its time */
 } Step;
 
 /* What has `record` inside itself runs now: a handle, a callback. */
@@ -24,7 +25,7 @@ void step_begin(Step *step, Record *record, PyObject *resource);
 /* `object`, whose record is in the side table, runs now: a task, a transport. */
 void step_begin_listed(Step *step, Record *record, PyObject *object);
 
-/* Pops, adds up the times, and after the outermost step tells the queued deaths.
+/* Pops, adds up the times, and after the outermost step of a loop tells the queued deaths.
    May run Python code: yes. */
 void step_end(Step *step);
 

@@ -69,21 +69,18 @@ eager_task_init(const Record *record, PyObject *self, PyObject *args, PyObject *
         hooks_emit_init(&born, KIND_NAMES[KIND_TASK], self) < 0) {
         return -1;
     }
-    Frame *frame = frame_push(&born, self);
-    int status = 0;
-    if (hooks_want(EVENT_BEFORE, KIND_TASK)) {
-        status = hooks_emit(EVENT_BEFORE, born.async_id, KIND_TASK);
+    Record *found = records_find(self); /* unless the hook has called disable() */
+    if (found == NULL) {
+        return original_task_init(self, args, kwargs);
     }
+    Step step;
+    step_begin_listed(&step, found, self);
+    int status = step_tell(&step, EVENT_BEFORE);
     if (status == 0) {
         status = original_task_init(self, args, kwargs);
-        if (status == 0 && hooks_want(EVENT_SETTLED, KIND_TASK)) {
-            status = tasks_tell_settled(self);
-        }
     }
-    if (hooks_want(EVENT_AFTER, KIND_TASK)) {
-        status |= hooks_emit(EVENT_AFTER, born.async_id, KIND_TASK);
-    }
-    frame_pop(frame);
+    status |= step_tell(&step, EVENT_AFTER);
+    step_end(&step);
     return status;
 }
 

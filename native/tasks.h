@@ -18,7 +18,8 @@ Record *tasks_record_of(PyObject *task);
    told by itself when it runs and needs no resource of its own. */
 bool tasks_is_step(PyObject *callback);
 
-/* Whether a task or future is done. May run Python code: no. */
+/* Whether a task or future is done. An exception that is set stays set.
+   May run Python code: no. */
 bool tasks_is_done(PyObject *future);
 
 /* If `task` is done, tells hooks so, once.

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ("awaited_by", "owned_by")
 
+# What asyncio's done callbacks call the future that they settle. Others that they hold they do not:
+# the callback of `shield` on its outer future holds the inner one.
+_SETTLED = frozenset({"outer", "waiter", "destination"})
+
 
 def awaited_by(resource: object) -> tuple[int, ...]:
     """The ids of the tasks that wait for this future or task: by `await`, or through `gather`,
@@ -46,7 +50,8 @@ def _waiting_tasks(future: object, seen: set[int]) -> Iterator[asyncio.Task[Any]
 
 def _futures_behind(callback: Any) -> Iterator[object]:
     """The futures that a done callback settles in turn: what asyncio's own callbacks hold in their
-    closure (`gather`, `wait`, `shield`), among their arguments (`wait_for`), or as a group."""
+    closure (`gather`, `wait`, `shield`), among their arguments (`wait_for`), or as a group. What
+    anybody else's callback holds may be anything."""
     group = _task_group_of(callback)
     if group is not None:
         waiter = getattr(group, "_on_completed_fut", None)
@@ -57,11 +62,16 @@ def _futures_behind(callback: Any) -> Iterator[object]:
     if isinstance(callback, partial):
         held += callback.args
         callback = callback.func
-    for cell in getattr(callback, "__closure__", None) or ():
-        try:
-            held.append(cell.cell_contents)
-        except ValueError:  # empty
-            continue
+    if not str(getattr(callback, "__module__", None)).startswith("asyncio."):
+        return
+    code = getattr(callback, "__code__", None)
+    names = code.co_freevars if code is not None else ()
+    for name, cell in zip(names, getattr(callback, "__closure__", None) or (), strict=True):
+        if name in _SETTLED:
+            try:
+                held.append(cell.cell_contents)
+            except ValueError:  # empty
+                continue
     yield from (item for item in held if asyncio.isfuture(item))
 
 

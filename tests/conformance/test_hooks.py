@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,23 @@ def test_c24_c25_an_error_in_a_callback_is_reported_once_and_breaks_nothing(
     assert len(calls) == 1
     assert [type(report) for report in unraisable] == [error]
     assert not hook.enabled
+
+
+@pytest.mark.parametrize("event", ["init", "before", "after"])
+def test_c24_an_error_may_leave_the_operation_instead(engine: None, event: str) -> None:
+    """callback-error, with `on_error="raise"`."""
+
+    def fail(async_id: int, *rest: object) -> None:
+        raise LookupError("of the hook")
+
+    callbacks: dict[str, Any] = {event: fail}
+    hook = asynchooks.create_hook(**callbacks, kinds=("AsyncResource",), on_error="raise").enable()
+    outer = asynchooks.execution_async_id()
+    with pytest.raises(LookupError, match="of the hook"):
+        AsyncResource("Mine").run_in_async_scope(lambda: None)
+    assert asynchooks.execution_async_id() == outer
+    assert hook.enabled
+    hook.disable()
 
 
 def test_c26_a_hook_enabled_in_init_misses_what_goes_on(engine: None) -> None:
@@ -185,6 +203,36 @@ def test_c29_c30_enabled_inside_a_step_hears_its_after_and_not_its_before(
     of_task = [event for event, async_id in order[mark:] if async_id == ids[1]]
     assert of_task[0] == "after"
     assert "before" not in of_task
+
+
+def test_c29_enabled_inside_a_timer_s_callback(engine: None, run: Run) -> None:
+    """late-hook-enable, in a timer; and its death is heard, too."""
+    order: list[tuple[str, int]] = []
+    hook = asynchooks.create_hook(
+        before=lambda i: order.append(("before", i)),
+        after=lambda i: order.append(("after", i)),
+        destroy=lambda i: order.append(("destroy", i)),
+        kinds=("TimerHandle",),
+    )
+    ids: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        def late() -> None:
+            ids.append(asynchooks.execution_async_id())
+            hook.enable()
+            done.set_result(None)
+
+        loop.call_later(0.001, late)
+        await done
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        hook.disable()
+
+    run(main())
+    assert order == [("after", ids[0]), ("destroy", ids[0])]
 
 
 def test_c31_disabled_inside_a_step_has_heard_its_before_and_hears_no_after(
@@ -370,6 +418,41 @@ def test_c39_an_error_in_a_callback_leaves_the_ids_right(activity: Activity, run
         assert [event for event in events if event != "destroy"] == ["init", "before", "after"]
 
 
+def test_c39_an_error_in_a_done_callback_leaves_the_ids_right(activity: Activity, run: Run) -> None:
+    """test-async-hooks-unhandled-exception-valid-ids. A done callback is made by what settles."""
+    seen: list[tuple[int, int]] = []
+    reports: list[BaseException] = []
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reports.append(context["exception"]))
+        future = loop.create_future()
+
+        def look(_: object) -> None:
+            seen.append((asynchooks.execution_async_id(), asynchooks.trigger_async_id()))
+
+        future.add_done_callback(look)
+        future.add_done_callback(lambda _: 1 / 0)
+        future.add_done_callback(look)
+        setter = loop.call_soon(future.set_result, None)
+        await future
+        await asyncio.sleep(0)
+        assert len(seen) == 2
+        del setter
+        return asynchooks.execution_async_id()
+
+    task_id = run(main())
+    (first, trigger), (second, other_trigger) = seen
+    assert first != second
+    assert trigger == other_trigger
+    assert activity.lives[trigger].trigger == task_id
+    assert activity.lives[first].type == "Handle"
+    assert isinstance(reports[0], ZeroDivisionError)
+    for async_id in (first, second):
+        events = activity.lives[async_id].events
+        assert [event for event in events if event != "destroy"] == ["init", "before", "after"]
+
+
 def test_c40_an_exception_handler_runs_for_the_callback_that_failed(engine: None) -> None:
     """test-async-hooks-unhandled-rejection-context. asyncio's loop only: uvloop calls the handler
     after its handle."""
@@ -437,6 +520,36 @@ def test_c42_a_chain_of_timers_is_a_chain_of_causes(activity: Activity, run: Run
     for earlier, later in itertools.pairwise(ids):
         assert activity.lives[later].trigger == earlier
         assert activity.lives[later].type == "TimerHandle"
+
+
+def test_c42_a_watched_file_is_one_resource(activity: Activity, run: Run) -> None:
+    """graph.intervals: one init, however often it fires."""
+    seen: list[tuple[int, int]] = []
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            done = loop.create_future()
+
+            def read() -> None:
+                ours.recv(1)
+                seen.append((asynchooks.execution_async_id(), asynchooks.trigger_async_id()))
+                if len(seen) == 3:
+                    loop.remove_reader(ours)
+                    done.set_result(None)
+
+            loop.add_reader(ours, read)
+            theirs.send(b"123")
+            await done
+        return asynchooks.execution_async_id()
+
+    task_id = run(main())
+    ((async_id, trigger),) = set(seen)
+    assert trigger == task_id
+    events = [event for event in activity.lives[async_id].events if event != "destroy"]
+    assert events == ["init", *["before", "after"] * 3]
 
 
 def test_every_item_is_here_or_says_why_not() -> None:

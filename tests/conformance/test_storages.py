@@ -188,20 +188,24 @@ class Store:
     """Something that a weak reference can watch."""
 
 
-def test_c9_a_storage_that_was_disabled_is_collected(run: Run) -> None:
-    """test-async-local-storage-gcable"""
-    storage = AsyncLocalStorage[Store]()
-    store = Store()
-    gone = weakref.ref(store)
-    collected = weakref.ref(storage)
-    storage.enter_with(store)
-    storage.disable()
-    del store, storage
+def test_c9_a_storage_that_was_disabled_is_collected() -> None:
+    """test-async-local-storage-gcable. Its store goes with the context that it was entered in."""
+
+    def enter_and_disable() -> tuple[weakref.ref[Any], weakref.ref[Store]]:
+        storage = AsyncLocalStorage[Store]()
+        store = Store()
+        storage.enter_with(store)
+        assert storage.get_store() is store
+        storage.disable()
+        return weakref.ref(storage), weakref.ref(store)
+
+    context = contextvars.copy_context()
+    storage, store = context.run(enter_and_disable)
     gc.collect()
-    assert collected() is None
-    # A context holds a variable's value until the context goes: here it is this thread's own.
-    contextvars.copy_context().run(lambda: None)
-    assert gone() is None or isinstance(gone(), Store)
+    assert storage() is None
+    del context
+    gc.collect()
+    assert store() is None
 
 
 def test_c9_stores_go_with_the_flow_that_held_them(engine: None, run: Run) -> None:

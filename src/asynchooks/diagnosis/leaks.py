@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asynchooks.inspection import ResourceInfo
+    from asynchooks.sites import Site
     from asynchooks.tracing import Request
 
 __all__ = ("Group", "Leak", "Watch", "watch")
@@ -26,11 +27,30 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The old resources of one name. `oldest` is in seconds."""
+    """The old resources of one name that one line of code has made.
+
+    Attributes:
+        name: what they run, or are (`ResourceInfo.name`).
+        site: the line that made them, where that is known.
+        count: how many there are.
+        oldest: the age of the oldest, in seconds.
+        root: the root that the oldest belongs to.
+    """
 
     name: str
+    site: Site | None
     count: int
     oldest: float
+    root: int
+
+    @property
+    def request(self) -> Request | None:
+        """The request that the oldest belongs to, if that is still known."""
+        return request_of_root(self.root)
+
+    def __str__(self) -> str:
+        where = f" at {self.site}" if self.site is not None else ""
+        return f"{self.count} {self.name}{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +61,7 @@ class Leak:
         kind: `"Task"`, `"Future"`, ...
         count: how many are older than `older_than` seconds.
         limit: how many were expected at most.
-        groups: them by name, the largest group first.
+        groups: them by name and by the line that made them, the group with the oldest first.
         oldest: the oldest of them, at most 5. They are held while this is.
     """
 
@@ -58,7 +78,7 @@ class Leak:
         return request_of_root(self.oldest[0].root)
 
     def __str__(self) -> str:
-        names = ", ".join(f"{group.count} {group.name}" for group in self.groups[:SHOWN])
+        names = ", ".join(map(str, self.groups[:SHOWN]))
         more = ", ..." if len(self.groups) > SHOWN else ""
         request = self.request
         of_request = f", of {request.method} {request.path} ({request.id})" if request else ""
@@ -88,18 +108,21 @@ class Watch:
         for info in inspection.resources():
             if info.age > self._older_than:
                 old[info.kind].append(info)
-        return [
-            Leak(
-                kind=kind,
-                count=len(infos),
-                limit=self._limit,
-                older_than=self._older_than,
-                groups=_groups(infos),
-                oldest=tuple(sorted(infos, key=lambda info: -info.age)[:SHOWN]),
-            )
-            for kind, infos in old.items()
-            if len(infos) > self._limit
-        ]
+        leaks = []
+        for kind, infos in old.items():
+            if len(infos) > self._limit:
+                infos.sort(key=lambda info: -info.age)
+                leaks.append(
+                    Leak(
+                        kind=kind,
+                        count=len(infos),
+                        limit=self._limit,
+                        older_than=self._older_than,
+                        groups=_groups(infos),
+                        oldest=tuple(infos[:SHOWN]),
+                    )
+                )
+        return leaks
 
     def start(self) -> Self:
         """Look every `interval` seconds from now on."""
@@ -166,8 +189,11 @@ def _warn(leak: Leak) -> None:
 
 
 def _groups(infos: list[ResourceInfo]) -> tuple[Group, ...]:
-    ages: defaultdict[str, list[float]] = defaultdict(list)
+    """`infos` are the oldest first, and so are the groups."""
+    members: defaultdict[tuple[str, Site | None], list[ResourceInfo]] = defaultdict(list)
     for info in infos:
-        ages[info.name].append(info.age)
-    groups = (Group(name, len(of_name), max(of_name)) for name, of_name in ages.items())
-    return tuple(sorted(groups, key=lambda group: -group.count))
+        members[info.name, info.site].append(info)
+    return tuple(
+        Group(name, site, len(of_group), of_group[0].age, of_group[0].root)
+        for (name, site), of_group in members.items()
+    )

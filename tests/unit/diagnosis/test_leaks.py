@@ -47,19 +47,69 @@ def test_up_to_the_limit_nothing_is_told(watcher: Callable[..., Watch], leaks: l
     del held
 
 
-def test_beyond_it_the_groups_are_told_the_largest_first(
+def test_beyond_it_the_groups_are_told_the_oldest_first(
     watcher: Callable[..., Watch], leaks: list[Leak]
 ) -> None:
-    held = [*make(3, "Few"), *make(9, "Many")]
+    held = [*make(3, "Old"), *make(9, "Young")]
     watcher().tell()
     (leak,) = leaks
     assert (leak.kind, leak.count, leak.limit) == ("AsyncResource", 12, 10)
-    assert [(group.name, group.count) for group in leak.groups] == [("Many", 9), ("Few", 3)]
+    assert [(group.name, group.count) for group in leak.groups] == [("Old", 3), ("Young", 9)]
+    assert leak.groups[0].oldest == leak.oldest[0].age >= leak.groups[1].oldest
     assert leak.oldest[0].resource is held[0]
     assert len(leak.oldest) == 5
+    site = leak.groups[0].site
+    assert site is not None
+    assert (site.filename, site.line) == (__file__, make.__code__.co_firstlineno + 1)
     text = str(leak)
     assert text.startswith("12 of kind AsyncResource are older than 0 s, expected at most 10: ")
-    assert "9 Many, 3 Few; the oldest" in text
+    assert f"3 Old at {site}, 9 Young at {site}; the oldest" in text
+
+
+def test_what_two_lines_have_made_are_two_groups(
+    watcher: Callable[..., Watch], leaks: list[Leak]
+) -> None:
+    async def poll(stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        tasks = [asyncio.create_task(poll(stop)) for _ in range(4)]
+        tasks += [asyncio.create_task(poll(stop)) for _ in range(7)]
+        await asyncio.sleep(0)
+        watcher().tell()
+        stop.set()
+        await asyncio.wait(tasks)
+
+    asyncio.run(main())
+    (leak,) = (leak for leak in leaks if leak.kind == "Task")
+    first, second = (group for group in leak.groups if group.name.endswith("poll"))
+    assert (first.count, second.count) == (4, 7)
+    assert first.site is not None
+    assert second.site is not None
+    assert second.site.line == first.site.line + 1
+
+
+def test_each_group_names_the_request_of_its_oldest(
+    watcher: Callable[..., Watch], leaks: list[Leak]
+) -> None:
+    async def handle(number: int) -> list[AsyncResource]:
+        request = start_request(request_id=f"r{number}", method="GET", path="/orders")
+        with use_span(request.span):
+            return make(6, f"Of r{number}")
+
+    async def main() -> None:
+        held = [await asyncio.create_task(handle(number)) for number in range(2)]
+        watcher().tell()
+        del held
+
+    asyncio.run(main())
+    (leak,) = leaks
+    assert [group.name for group in leak.groups] == ["Of r0", "Of r1"]
+    first, second = (group.request for group in leak.groups)
+    assert first is not None
+    assert second is not None
+    assert (first.id, second.id) == ("r0", "r1")
 
 
 def test_what_is_young_is_not_counted(watcher: Callable[..., Watch], leaks: list[Leak]) -> None:
@@ -120,8 +170,8 @@ def test_tasks_are_named_by_their_coroutine(
 
     asyncio.run(main())
     by_kind = {leak.kind: leak for leak in leaks}
-    assert by_kind["Task"].groups[0].name.endswith("poll")
-    assert by_kind["Task"].groups[0].count == 11
+    (group,) = (group for group in by_kind["Task"].groups if group.name.endswith("poll"))
+    assert group.count == 11
 
 
 def test_by_default_it_warns_in_the_log(engine: None, caplog: pytest.LogCaptureFixture) -> None:
