@@ -16,24 +16,30 @@ typedef struct Hook {
 
 /* The enabled hooks, in the order of enabling. Never changed while an event is told
    (Node's copy on write): a change is made on a copy that takes its place when the
-   outermost event is over. */
+   outermost event of the thread that made it is over, at the latest. A thread that tells
+   an event meanwhile goes on with the list that it has begun with. */
 typedef struct HookList {
+    size_t users; /* threads that tell an event, and one for being current */
     Py_ssize_t count;
     Hook *hooks[]; /* owned */
 } HookList;
 
 static HookList *current_list = NULL;
 static HookList *next_list = NULL; /* NULL: no change waits */
-static int telling_depth = 0;
+
+/* Of this thread alone: one that is held up inside a callback, or that a fork has left
+   behind, keeps nobody else from anything. */
+static _Thread_local int telling_depth = 0;
 
 uint32_t hooks_wanted[EVENT_COUNT];
 bool hooks_hear_steps = false;
 void (*hooks_wanted_changed)(void) = NULL;
 
+/* May run Python code: yes (a dropped hook's dealloc). */
 static void
-list_free(HookList *list)
+list_release(HookList *list)
 {
-    if (list == NULL) {
+    if (list == NULL || --list->users > 0) {
         return;
     }
     for (Py_ssize_t i = 0; i < list->count; i++) {
@@ -53,6 +59,7 @@ list_copy(const HookList *list, const Hook *without)
         PyErr_NoMemory();
         return NULL;
     }
+    copy->users = 1;
     copy->count = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         if (list->hooks[i] != without) {
@@ -83,7 +90,7 @@ apply_next_list(void)
     if (hooks_wanted_changed != NULL) {
         hooks_wanted_changed();
     }
-    list_free(old);
+    list_release(old);
 }
 
 /* Adds or removes `hook`. Returns: 0, or -1 with an exception set. */
@@ -102,7 +109,7 @@ change_list(Hook *hook, bool add)
     hook->is_failing = hook->is_failing && !add;
     HookList *overtaken = next_list;
     next_list = changed;
-    list_free(overtaken);
+    list_release(overtaken);
     if (telling_depth == 0) {
         apply_next_list();
     }
@@ -225,9 +232,9 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
     /* Owned. */
     PyObject *outer = PyErr_GetRaisedException();
     PyObject *raised = NULL;
-    /* Borrowed: not replaced while telling_depth > 0. */
     HookList *list = current_list;
 
+    list->users++;
     telling_depth++;
     for (Py_ssize_t i = 0; i < list->count; i++) {
         Hook *hook = list->hooks[i];
@@ -249,6 +256,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
         }
     }
     telling_depth--;
+    list_release(list);
     if (telling_depth == 0 && next_list != NULL) {
         apply_next_list();
     }
@@ -299,8 +307,8 @@ hooks_emit(Event event, uint64_t async_id, unsigned int kind)
 /* ---- Deaths ------------------------------------------------------------------------ */
 
 /* Objects die inside deallocs, where no Python code may run; Node queues destroy for the
-   same reason. The queue is told after the outermost step of a loop, or, where no step
-   runs, by a pending call of the main thread. */
+   same reason. The queue is told after the next step that ends, or, where no step runs, by
+   a pending call of the main thread. */
 typedef struct Death {
     uint64_t async_id;
     unsigned int kind;
@@ -308,8 +316,8 @@ typedef struct Death {
 
 static Death *deaths = NULL;
 static size_t deaths_capacity = 0;
-static bool is_flushing = false;
 static bool is_flush_pending = false;
+static _Thread_local bool is_flushing = false;
 size_t hooks_destroys_queued = 0;
 
 static int
@@ -318,6 +326,14 @@ flush_pending(void *unused)
     is_flush_pending = false;
     hooks_flush_destroys();
     return 0;
+}
+
+static void
+make_flush_pending(void)
+{
+    if (execution_top == NULL && !is_flush_pending && !is_flushing) {
+        is_flush_pending = Py_AddPendingCall(flush_pending, NULL) == 0;
+    }
 }
 
 void
@@ -333,32 +349,42 @@ hooks_queue_destroy(uint64_t async_id, unsigned int kind)
         deaths_capacity = capacity;
     }
     deaths[hooks_destroys_queued++] = (Death){async_id, kind};
-    if (execution_top == NULL && !is_flush_pending && !is_flushing) {
-        is_flush_pending = Py_AddPendingCall(flush_pending, NULL) == 0;
-    }
+    make_flush_pending();
 }
 
+/* Takes the queue as it is, so that several threads may tell at once, and a callback that
+   causes deaths does not keep itself going: those wait for the next time. */
 void
 hooks_flush_destroys(void)
 {
     if (is_flushing || telling_depth > 0) {
         return;
     }
+    Death *taken = deaths;
+    size_t count = hooks_destroys_queued;
+    size_t capacity = deaths_capacity;
+    PyObject *outer = PyErr_GetRaisedException(); /* owned */
+    deaths = NULL;
+    deaths_capacity = hooks_destroys_queued = 0;
+
     is_flushing = true;
-    /* A callback may cause more deaths: they join the queue that we walk. */
-    for (size_t i = 0; i < hooks_destroys_queued; i++) {
-        Death death = deaths[i];
-        if (hooks_want(EVENT_DESTROY, death.kind) &&
-            hooks_emit(EVENT_DESTROY, death.async_id, death.kind) < 0) {
+    for (size_t i = 0; i < count; i++) {
+        if (hooks_want(EVENT_DESTROY, taken[i].kind) &&
+            hooks_emit(EVENT_DESTROY, taken[i].async_id, taken[i].kind) < 0) {
             PyErr_WriteUnraisable(NULL);
         }
     }
-    hooks_destroys_queued = 0;
     is_flushing = false;
-    if (deaths_capacity > 4096) { /* one burst must not stay for ever */
-        PyMem_RawFree(deaths);
-        deaths = NULL;
-        deaths_capacity = 0;
+    PyErr_SetRaisedException(outer);
+
+    if (deaths == NULL && capacity <= 4096) { /* one burst must not stay for ever */
+        deaths = taken;
+        deaths_capacity = capacity;
+    } else {
+        PyMem_RawFree(taken);
+    }
+    if (hooks_destroys_queued > 0) {
+        make_flush_pending();
     }
 }
 

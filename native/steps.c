@@ -37,7 +37,7 @@ step_end(Step *step)
     if (step->generation == 0 || step->generation == records_generation + 1) {
         step->record->run_time += elapsed;
     }
-    if (hooks_destroys_queued > 0 && execution_top == NULL) {
+    if (hooks_destroys_queued > 0) {
         hooks_flush_destroys();
     }
 }

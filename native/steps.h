@@ -21,7 +21,7 @@ void step_begin(Step *step, Record *record, PyObject *resource);
 /* `task`, whose record is in the side table, runs now. */
 void step_begin_task(Step *step, Record *record, PyObject *task);
 
-/* Pops, adds up the times, and after the outermost step tells the queued deaths.
+/* Pops, adds up the times, and tells the queued deaths.
    May run Python code: yes. */
 void step_end(Step *step);
 
