@@ -21,6 +21,11 @@ static void
 collect(PyObject *object, const Record *record, void *arg)
 {
     Snapshot *snapshot = arg;
+    if (Py_REFCNT(object) == 0) {
+        /* It is dying: its class's own dealloc, which comes before ours, runs Python code
+           when it drops the attributes. */
+        return;
+    }
     if (!(snapshot->kinds & KIND_BIT(record->kind)) ||
         (snapshot->root != 0 && record->root != snapshot->root)) {
         return;
