@@ -80,12 +80,11 @@ static void
 Callback_dealloc(Callback *self)
 {
     PyObject_GC_UnTrack(self);
-    live_remove(&self->live);
+    bool was_alive = live_remove(&self->live);
     if (self->weak_references != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
-    core.live[self->live.record.kind]--;
-    if (hooks_want(EVENT_DESTROY, self->live.record.kind)) {
+    if (was_alive && hooks_want(EVENT_DESTROY, self->live.record.kind)) {
         hooks_queue_destroy(self->live.record.async_id, self->live.record.kind);
     }
     (void)Callback_clear(self);

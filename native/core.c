@@ -14,3 +14,11 @@ const char *const KIND_NAMES[KIND_COUNT] = {
 Core core = {.next_async_id = ASYNC_ID_MAIN + 1};
 _Thread_local Frame *execution_top = NULL;
 LiveRecord live_list = {.previous = &live_list, .next = &live_list};
+
+void
+live_forget_all(void)
+{
+    while (live_list.next != &live_list) {
+        (void)live_remove(live_list.next);
+    }
+}

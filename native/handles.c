@@ -82,16 +82,13 @@ handle_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     bool is_timer = type == timer_type;
     PyObject_GC_UnTrack(self);
-    live_remove(live_of(self));
+    bool was_alive = live_remove(live_of(self));
     if (SLOT_AT(self, type->tp_weaklistoffset) != NULL) {
         PyObject_ClearWeakRefs(self);
     }
     Record *record = &live_of(self)->record;
-    if (record->async_id != 0) {
-        core.live[record->kind]--;
-        if (hooks_want(EVENT_DESTROY, record->kind)) {
-            hooks_queue_destroy(record->async_id, record->kind);
-        }
+    if (was_alive && hooks_want(EVENT_DESTROY, record->kind)) {
+        hooks_queue_destroy(record->async_id, record->kind);
     }
     (void)handle_clear(self);
     Py_CLEAR(HANDLE_SLOT(self, cancelled));

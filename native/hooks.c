@@ -388,6 +388,13 @@ hooks_flush_destroys(void)
     }
 }
 
+void
+hooks_forget_destroys(void)
+{
+    hooks_destroys_queued = 0;
+    is_flush_pending = false;
+}
+
 int
 hooks_add_type(PyObject *module)
 {

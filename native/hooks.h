@@ -41,6 +41,9 @@ void hooks_queue_destroy(uint64_t async_id, unsigned int kind);
 /* Tells the queued deaths, unless a callback runs already. May run Python code: yes. */
 void hooks_flush_destroys(void);
 
+/* Forgets the queue, in a forked child: the deaths are the parent's to tell. */
+void hooks_forget_destroys(void);
+
 extern size_t hooks_destroys_queued;
 
 /* Switches on what Hook.enable() calls to have events made that cost something even

@@ -6,6 +6,7 @@
 #include "handles.h"
 #include "hooks.h"
 #include "internals.h"
+#include "live.h"
 #include "records.h"
 #include "resources.h"
 #include "snapshot.h"
@@ -58,6 +59,19 @@ static PyObject *
 is_enabled(PyObject *module, PyObject *unused)
 {
     return PyBool_FromLong(core.is_enabled);
+}
+
+/* A forked child starts with nothing alive: what the parent made is the parent's, most of it
+   held by threads that do not exist here. Ids go on from the parent's, so that none that is
+   known here, as a cause, a root or what executes now, is given again. */
+static PyObject *
+after_fork_in_child(PyObject *module, PyObject *unused)
+{
+    core.main_thread = PyThread_get_thread_ident();
+    tasks_forget_all();
+    live_forget_all();
+    hooks_forget_destroys();
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -189,6 +203,8 @@ static PyMethodDef functions[] = {
      "Learn what the core needs to know of this interpreter from three probes."},
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
+    {"after_fork_in_child", after_fork_in_child, METH_NOARGS,
+     "Start anew in a forked child, whose only thread is the caller."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},
     {"execution_async_id", get_execution_async_id, METH_NOARGS,
      "The id of what executes now in this thread."},

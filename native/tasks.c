@@ -429,6 +429,12 @@ tasks_uninstall(void)
     exchange_dealloc(task_type, task_dealloc, original_task_dealloc);
     exchange_dealloc(future_type, future_dealloc, original_future_dealloc);
     set_step_functions(original_steps);
+    tasks_forget_all();
+}
+
+void
+tasks_forget_all(void)
+{
     records_clear();
     core.live[KIND_TASK] = core.live[KIND_FUTURE] = 0;
 }

@@ -10,6 +10,9 @@ int tasks_prepare(void);
 void tasks_install(void);
 void tasks_uninstall(void);
 
+/* Forgets all tasks and futures. The ones that step again are adopted. */
+void tasks_forget_all(void);
+
 /* Returns: the record of `task`, made now if it was born before enable(), or NULL without
    an exception where memory is short. */
 Record *tasks_record_of(PyObject *task);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 
 from asynchooks import _native, boundaries, loops
@@ -13,6 +14,7 @@ __all__ = ("disable", "enable", "is_enabled")
 _lock = threading.RLock()
 _is_tracing = False
 _is_exit_registered = False
+_is_over = False
 
 
 def enable(*, tracing: bool = False) -> None:
@@ -24,10 +26,12 @@ def enable(*, tracing: bool = False) -> None:
 
     May be called at any time, in any thread, also while loops run, and again. Where this
     interpreter's asyncio does not look as expected, asynchooks steps aside with one warning and
-    changes nothing.
+    changes nothing. Once the interpreter is exiting, this does nothing.
     """
     global _is_tracing
     with _lock:
+        if _is_over:
+            return
         if not _native.is_enabled() and not _enable_core():
             return
         if tracing and not _is_tracing:
@@ -75,7 +79,25 @@ def _enable_core() -> bool:
         return False
     boundaries.install()
     if not _is_exit_registered:
-        # Nothing of ours may run once the interpreter is being taken down.
-        atexit.register(disable)
+        atexit.register(_at_exit)
         _is_exit_registered = True
     return True
+
+
+def _at_exit() -> None:
+    """Nothing of ours may run once the interpreter is being taken down: a thread that goes on, or
+    another exit function, must not switch us on again."""
+    global _is_over
+    with _lock:
+        disable()
+        _is_over = True
+
+
+def _after_fork_in_child() -> None:
+    """The child has the forking thread only: nobody else can give the lock back."""
+    global _lock
+    _lock = threading.RLock()
+    _native.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
