@@ -69,15 +69,12 @@ list_copy(const HookList *list, const Hook *without)
     return copy;
 }
 
-/* Puts next_list in force. May run Python code: yes (a dropped hook's dealloc). */
-static void
-apply_next_list(void)
+void
+hooks_count_wishes(void)
 {
-    HookList *old = current_list;
-    current_list = next_list;
-    next_list = NULL;
+    Py_ssize_t count = core.is_enabled && current_list != NULL ? current_list->count : 0;
     memset(hooks_wanted, 0, sizeof(hooks_wanted));
-    for (Py_ssize_t i = 0; i < current_list->count; i++) {
+    for (Py_ssize_t i = 0; i < count; i++) {
         Hook *hook = current_list->hooks[i];
         for (int event = 0; event < EVENT_COUNT; event++) {
             if (hook->callbacks[event] != NULL) {
@@ -90,6 +87,16 @@ apply_next_list(void)
     if (hooks_wanted_changed != NULL) {
         hooks_wanted_changed();
     }
+}
+
+/* Puts next_list in force. May run Python code: yes (a dropped hook's dealloc). */
+static void
+apply_next_list(void)
+{
+    HookList *old = current_list;
+    current_list = next_list;
+    next_list = NULL;
+    hooks_count_wishes();
     list_release(old);
 }
 

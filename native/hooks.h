@@ -16,7 +16,8 @@ typedef enum Event {
     EVENT_COUNT,
 } Event;
 
-/* For each event the kinds that some enabled hook wants to hear of. */
+/* For each event the kinds that some enabled hook wants to hear of: none while the core is
+   disabled. */
 extern uint32_t hooks_wanted[EVENT_COUNT];
 
 /* Whether some enabled hook wants to hear of before, after or settled, of any kind. */
@@ -27,6 +28,9 @@ hooks_want(Event event, unsigned int kind)
 {
     return (hooks_wanted[event] & KIND_BIT(kind)) != 0;
 }
+
+/* To be called whenever the core was enabled or disabled. */
+void hooks_count_wishes(void);
 
 /* The emitters below keep an exception that is set as it is. A callback that raises is
    reported through sys.unraisablehook and its hook disabled; one whose hook was made with

@@ -40,6 +40,7 @@ enable(PyObject *module, PyObject *unused)
         core.is_enabled = true;
         handles_install();
         tasks_install();
+        hooks_count_wishes();
     }
     Py_RETURN_NONE;
 }
@@ -48,9 +49,14 @@ static PyObject *
 disable(PyObject *module, PyObject *unused)
 {
     if (core.is_enabled) {
+        hooks_flush_destroys();
+    }
+    if (core.is_enabled) { /* still: a callback may have disabled it */
         core.is_enabled = false;
         handles_uninstall();
         tasks_uninstall();
+        hooks_count_wishes();
+        hooks_forget_destroys();
     }
     Py_RETURN_NONE;
 }
