@@ -1,5 +1,6 @@
 #include "hooks.h"
 #include "compat.h"
+#include "interrupts.h"
 
 #include <stddef.h>
 #include <structmember.h>
@@ -230,6 +231,22 @@ static PyType_Spec Hook_spec = {
 
 /* ---- Telling events ---------------------------------------------------------------- */
 
+/* Deals with what a callback of `hook` has raised. May run Python code: yes. */
+static void
+report(Hook *hook, PyObject *callback)
+{
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    if (interrupts_take(exception)) {
+        return;
+    }
+    PyErr_SetRaisedException(exception);
+    PyErr_WriteUnraisable(callback);
+    hook->is_failing = true;
+    if (hook->is_enabled && change_list(hook, false) < 0) {
+        PyErr_Clear();
+    }
+}
+
 /* Calls every hook that wants `event` of `kind`. An exception that is set on entry is
    set on return.
    Returns: 0, or -1 with the exception of a hook that may raise. May run Python code. */
@@ -255,11 +272,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
         } else if (hook->raises && raised == NULL) {
             raised = PyErr_GetRaisedException();
         } else {
-            PyErr_WriteUnraisable(callback);
-            hook->is_failing = true;
-            if (hook->is_enabled && change_list(hook, false) < 0) {
-                PyErr_Clear();
-            }
+            report(hook, callback);
         }
     }
     telling_depth--;

@@ -34,7 +34,8 @@ void hooks_count_wishes(void);
 
 /* The emitters below keep an exception that is set as it is. A callback that raises is
    reported through sys.unraisablehook and its hook disabled; one whose hook was made with
-   `raises` lets the exception out.
+   `raises` lets the exception out; one that a signal handler has interrupted is left to
+   interrupts.h.
    Returns: 0, or -1 with that exception set. May run Python code: yes. */
 int hooks_emit_init(const Record *record, const char *type_name, PyObject *resource);
 int hooks_emit(Event event, uint64_t async_id, unsigned int kind);

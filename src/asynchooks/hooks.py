@@ -75,7 +75,8 @@ def create_hook(
         kinds: tell of these kinds of resource only (`"Task"`, `"Future"`, `"Handle"`,
             `"TimerHandle"`, `"AsyncResource"`, `"ExecutorJob"`, `"Thread"`). All by default.
         on_error: a callback that raises is reported through `sys.unraisablehook` and its hook is
-            disabled. With `"raise"`, meant for tests, the exception leaves the operation.
+            disabled. With `"raise"`, meant for tests, the exception leaves the operation. What a
+            signal handler raises inside a callback (Ctrl-C) reaches the application all the same.
 
     Callbacks run in the thread where the event happens, synchronously, so their time is the
     application's. Events that no enabled hook asks for cost nothing.
