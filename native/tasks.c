@@ -265,12 +265,12 @@ tasks_tell_settled(PyObject *task)
     if (record == NULL || record->is_settled) {
         return 0;
     }
+    /* SystemExit leaves a step, and settles its task too. */
+    PyObject *outer = PyErr_GetRaisedException();
     PyObject *is_done = PyObject_CallOneArg(future_done, task);
-    if (is_done == NULL) {
-        PyErr_Clear(); /* half made, by a subclass that failed in its __init__ */
-        return 0;
-    }
-    Py_DECREF(is_done);
+    /* NULL: half made, by a subclass that failed in its __init__. */
+    PyErr_SetRaisedException(outer);
+    Py_XDECREF(is_done);
     if (is_done != Py_True) {
         return 0;
     }
