@@ -35,7 +35,9 @@ Callback_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwna
     if (step_tell(&step, EVENT_AFTER) < 0) {
         Py_CLEAR(result);
     }
-    step_end(&step);
+    if (step_end(&step) < 0) {
+        Py_CLEAR(result);
+    }
     return result;
 }
 

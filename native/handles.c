@@ -437,8 +437,8 @@ handle_run(PyObject *self, PyObject *unused)
     int status = HANDLE_SLOT(self, source_traceback) == Py_None
                      ? run_in_context(self, own, callback, args, context)
                      : run_in_debug_mode(self, own);
-    if (own != NULL) {
-        step_end(own);
+    if (own != NULL && step_end(own) < 0) {
+        status = -1;
     }
 
     Py_DECREF(callback);

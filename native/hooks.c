@@ -231,13 +231,15 @@ static PyType_Spec Hook_spec = {
 
 /* ---- Telling events ---------------------------------------------------------------- */
 
-/* Deals with what a callback of `hook` has raised. May run Python code: yes. */
-static void
-report(Hook *hook, PyObject *callback)
+/* Deals with what a callback of `hook` has raised.
+   Returns: the exception that is to leave the operation, new, or NULL. May run Python code:
+   yes. */
+static PyObject *
+take_exception(Hook *hook, PyObject *callback)
 {
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
-    if (interrupts_take(exception)) {
-        return;
+    PyObject *exception = PyErr_GetRaisedException();
+    if (hook->raises || is_interrupt(exception)) {
+        return exception;
     }
     PyErr_SetRaisedException(exception);
     PyErr_WriteUnraisable(callback);
@@ -245,6 +247,7 @@ report(Hook *hook, PyObject *callback)
     if (hook->is_enabled && change_list(hook, false) < 0) {
         PyErr_Clear();
     }
+    return NULL;
 }
 
 /* Calls every hook that wants `event` of `kind`. An exception that is set on entry is
@@ -269,10 +272,14 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
         PyObject *result = PyObject_Vectorcall(callback, args, nargs, NULL);
         if (result != NULL) {
             Py_DECREF(result);
-        } else if (hook->raises && raised == NULL) {
-            raised = PyErr_GetRaisedException();
-        } else {
-            report(hook, callback);
+            continue;
+        }
+        PyObject *exception = take_exception(hook, callback); /* owned */
+        if (raised == NULL) {
+            raised = exception;
+        } else if (exception != NULL) {
+            PyErr_SetRaisedException(exception);
+            PyErr_WriteUnraisable(callback);
         }
     }
     telling_depth--;
@@ -344,8 +351,7 @@ static int
 flush_pending(void *unused)
 {
     is_flush_pending = false;
-    hooks_flush_destroys();
-    return 0;
+    return hooks_flush_destroys();
 }
 
 static void
@@ -374,16 +380,18 @@ hooks_queue_destroy(uint64_t async_id, unsigned int kind)
 
 /* Takes the queue as it is, so that several threads may tell at once, and a callback that
    causes deaths does not keep itself going: those wait for the next time. */
-void
+int
 hooks_flush_destroys(void)
 {
     if (is_flushing || telling_depth > 0) {
-        return;
+        return 0;
     }
     Death *taken = deaths;
     size_t count = hooks_destroys_queued;
     size_t capacity = deaths_capacity;
-    PyObject *outer = PyErr_GetRaisedException(); /* owned */
+    /* Owned. */
+    PyObject *outer = PyErr_GetRaisedException();
+    PyObject *interrupt = NULL;
     deaths = NULL;
     deaths_capacity = hooks_destroys_queued = 0;
 
@@ -391,11 +399,17 @@ hooks_flush_destroys(void)
     for (size_t i = 0; i < count; i++) {
         if (hooks_want(EVENT_DESTROY, taken[i].kind) &&
             hooks_emit(EVENT_DESTROY, taken[i].async_id, taken[i].kind) < 0) {
-            PyErr_WriteUnraisable(NULL);
+            /* No operation stands behind a death: what a hook raises ends here. */
+            PyObject *exception = PyErr_GetRaisedException();
+            if (interrupt == NULL && is_interrupt(exception)) {
+                interrupt = exception;
+            } else {
+                PyErr_SetRaisedException(exception);
+                PyErr_WriteUnraisable(NULL);
+            }
         }
     }
     is_flushing = false;
-    PyErr_SetRaisedException(outer);
 
     if (deaths == NULL && capacity <= 4096) { /* one burst must not stay for ever */
         deaths = taken;
@@ -406,6 +420,13 @@ hooks_flush_destroys(void)
     if (hooks_destroys_queued > 0) {
         make_flush_pending();
     }
+    if (interrupt != NULL) {
+        Py_XDECREF(outer);
+        PyErr_SetRaisedException(interrupt);
+        return -1;
+    }
+    PyErr_SetRaisedException(outer);
+    return 0;
 }
 
 void

@@ -34,8 +34,8 @@ void hooks_count_wishes(void);
 
 /* The emitters below keep an exception that is set as it is. A callback that raises is
    reported through sys.unraisablehook and its hook disabled; one whose hook was made with
-   `raises` lets the exception out; one that a signal handler has interrupted is left to
-   interrupts.h.
+   `raises` lets the exception out; what a signal handler raises inside one (interrupts.h)
+   leaves the operation too.
    Returns: 0, or -1 with that exception set. May run Python code: yes. */
 int hooks_emit_init(const Record *record, const char *type_name, PyObject *resource);
 int hooks_emit(Event event, uint64_t async_id, unsigned int kind);
@@ -43,8 +43,10 @@ int hooks_emit(Event event, uint64_t async_id, unsigned int kind);
 /* Puts a death on the queue. Never runs Python code: safe inside a dealloc. */
 void hooks_queue_destroy(uint64_t async_id, unsigned int kind);
 
-/* Tells the queued deaths, unless a callback runs already. May run Python code: yes. */
-void hooks_flush_destroys(void);
+/* Tells the queued deaths, unless a callback runs already. An exception that is set stays
+   as it is.
+   Returns: 0, or -1 with what a signal handler has raised. May run Python code: yes. */
+int hooks_flush_destroys(void);
 
 /* Forgets the queue, in a forked child: the deaths are the parent's to tell. */
 void hooks_forget_destroys(void);

@@ -49,22 +49,10 @@ has_passed_handler(PyObject *exception)
     return found;
 }
 
-static int
-raise_again(void *exception)
-{
-    PyErr_SetRaisedException(exception);
-    return -1;
-}
-
 bool
-interrupts_take(PyObject *exception)
+is_interrupt(PyObject *exception)
 {
-    if (PyThread_get_thread_ident() != core.main_thread) {
-        return false;
-    }
-    if (!PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt) &&
-        !has_passed_handler(exception)) {
-        return false;
-    }
-    return Py_AddPendingCall(raise_again, exception) == 0;
+    return PyThread_get_thread_ident() == core.main_thread &&
+           (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt) ||
+            has_passed_handler(exception));
 }

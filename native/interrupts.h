@@ -7,9 +7,8 @@
 
 #include "core.h"
 
-/* `exception` has left a callback of ours. If a signal handler raised it, the main thread
-   raises it again as soon as it is out of our hands.
-   Steals: exception, if so. Returns: whether it is so. May run Python code: yes. */
-bool interrupts_take(PyObject *exception);
+/* `exception` has left a callback of ours. Returns: whether a signal handler raised it. May
+   run Python code: yes. */
+bool is_interrupt(PyObject *exception);
 
 #endif

@@ -48,8 +48,8 @@ enable(PyObject *module, PyObject *unused)
 static PyObject *
 disable(PyObject *module, PyObject *unused)
 {
-    if (core.is_enabled) {
-        hooks_flush_destroys();
+    if (core.is_enabled && hooks_flush_destroys() < 0) {
+        return NULL;
     }
     if (core.is_enabled) { /* still: a callback may have disabled it */
         core.is_enabled = false;

@@ -137,7 +137,9 @@ Resource_run_in_async_scope(Resource *self, PyObject *const *args, Py_ssize_t na
     if (step_tell(&step, EVENT_AFTER) < 0) {
         Py_CLEAR(result);
     }
-    step_end(&step);
+    if (step_end(&step) < 0) {
+        Py_CLEAR(result);
+    }
 
     PyObject *exception = PyErr_GetRaisedException();
     if (PyContext_Exit(context) < 0) {

@@ -28,7 +28,7 @@ step_begin_task(Step *step, Record *record, PyObject *task)
     begin(step, record, task);
 }
 
-void
+int
 step_end(Step *step)
 {
     uint64_t elapsed = clock_elapsed(step->frame.started_at, clock_ticks());
@@ -37,9 +37,7 @@ step_end(Step *step)
     if (step->generation == 0 || step->generation == records_generation + 1) {
         step->record->run_time += elapsed;
     }
-    if (hooks_destroys_queued > 0) {
-        hooks_flush_destroys();
-    }
+    return hooks_destroys_queued > 0 ? hooks_flush_destroys() : 0;
 }
 
 int

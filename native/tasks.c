@@ -195,7 +195,9 @@ end_step(Step *step, PyObject *result)
         if (step_tell(step, EVENT_AFTER) < 0) {
             Py_CLEAR(result);
         }
-        step_end(step);
+        if (step_end(step) < 0) {
+            Py_CLEAR(result);
+        }
     }
     return result;
 }
