@@ -198,6 +198,20 @@ Hook_disable(Hook *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+void
+hooks_drop_all(void)
+{
+    HookList *lists[] = {current_list, next_list};
+    current_list = next_list = NULL;
+    hooks_count_wishes();
+    for (int i = 0; i < 2; i++) {
+        for (Py_ssize_t j = 0; lists[i] != NULL && j < lists[i]->count; j++) {
+            lists[i]->hooks[j]->is_enabled = false;
+        }
+        list_release(lists[i]);
+    }
+}
+
 static PyMethodDef Hook_methods[] = {
     {"enable", (PyCFunction)Hook_enable, METH_NOARGS,
      "Tell this hook of events from the end of the current event on."},

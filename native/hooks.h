@@ -40,6 +40,9 @@ void hooks_count_wishes(void);
 int hooks_emit_init(const Record *record, const char *type_name, PyObject *resource);
 int hooks_emit(Event event, uint64_t async_id, unsigned int kind);
 
+/* Disables every hook and lets go of it. May run Python code: yes (a hook's dealloc). */
+void hooks_drop_all(void);
+
 /* Puts a death on the queue. Never runs Python code: safe inside a dealloc. */
 void hooks_queue_destroy(uint64_t async_id, unsigned int kind);
 

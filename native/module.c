@@ -61,6 +61,15 @@ disable(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* At exit: what the hooks hold must be able to go, so that what asyncio says of a task that
+   goes down with its module is said. */
+static PyObject *
+drop_hooks(PyObject *module, PyObject *unused)
+{
+    hooks_drop_all();
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 is_enabled(PyObject *module, PyObject *unused)
 {
@@ -209,6 +218,7 @@ static PyMethodDef functions[] = {
      "Learn what the core needs to know of this interpreter from three probes."},
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
+    {"drop_hooks", drop_hooks, METH_NOARGS, "Disable all hooks and let go of them."},
     {"after_fork_in_child", after_fork_in_child, METH_NOARGS,
      "Start anew in a forked child, whose only thread is the caller."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},

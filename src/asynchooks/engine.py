@@ -90,6 +90,7 @@ def _at_exit() -> None:
     global _is_over
     with _lock:
         disable()
+        _native.drop_hooks()
         _is_over = True
 
 
