@@ -113,10 +113,23 @@ is_eager(PyObject *kwargs)
     return is_true;
 }
 
+/* Sub-interpreters of 3.11 share the types of tasks and futures with us; their objects must
+   reach neither our table nor our hooks. From 3.12 on each interpreter has its own. */
+static inline bool
+is_our_interpreter(void)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
+#else
+    return true;
+#endif
+}
+
 static int
 task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_TASK) : NULL;
+    Record *record =
+        core.is_enabled && is_our_interpreter() ? give_birth(self, KIND_TASK) : NULL;
     if (record == NULL) {
         return original_task_init(self, args, kwargs);
     }
@@ -129,7 +142,8 @@ task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 static int
 future_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_FUTURE) : NULL;
+    Record *record =
+        core.is_enabled && is_our_interpreter() ? give_birth(self, KIND_FUTURE) : NULL;
     if (record == NULL) {
         return original_future_init(self, args, kwargs);
     }
@@ -173,12 +187,21 @@ tasks_is_step(PyObject *callback)
     return true;
 }
 
+/* The function behind a wake-up is the same in all interpreters, in every version. Those
+   that do not share our GIL must not even look at the table. */
+static inline bool
+is_our_task(PyObject *task)
+{
+    return (Py_IS_TYPE(task, task_type) || PyType_IsSubtype(Py_TYPE(task), task_type)) &&
+           is_our_interpreter();
+}
+
 /* Returns: 0, or -1 with the exception of a hook that may raise; the step then does not
    run. May run Python code: yes. */
 static inline int
 begin_step(Step *step, PyObject *task)
 {
-    Record *record = core.is_enabled ? tasks_record_of(task) : NULL;
+    Record *record = core.is_enabled && is_our_task(task) ? tasks_record_of(task) : NULL;
     if (record == NULL) {
         step->task = NULL;
         return 0;
