@@ -245,6 +245,26 @@ static PyType_Spec Hook_spec = {
 
 /* ---- Telling events ---------------------------------------------------------------- */
 
+/* What cannot be reported where it happens, for the stack is full there: a callback that
+   causes the event that it is called for. */
+typedef struct Report {
+    PyObject *callback;  /* owned */
+    PyObject *exception; /* owned; NULL: none */
+} Report;
+
+static _Thread_local Report late_report;
+
+/* May run Python code: yes. */
+static void
+report_late(void)
+{
+    Report report = late_report;
+    late_report = (Report){NULL, NULL};
+    PyErr_SetRaisedException(report.exception);
+    PyErr_WriteUnraisable(report.callback);
+    Py_DECREF(report.callback);
+}
+
 /* Deals with what a callback of `hook` has raised.
    Returns: the exception that is to leave the operation, new, or NULL. May run Python code:
    yes. */
@@ -255,8 +275,13 @@ take_exception(Hook *hook, PyObject *callback)
     if (hook->raises || is_interrupt(exception)) {
         return exception;
     }
-    PyErr_SetRaisedException(exception);
-    PyErr_WriteUnraisable(callback);
+    if (telling_depth > 1 && late_report.exception == NULL &&
+        PyErr_GivenExceptionMatches(exception, PyExc_RecursionError)) {
+        late_report = (Report){Py_NewRef(callback), exception};
+    } else {
+        PyErr_SetRaisedException(exception);
+        PyErr_WriteUnraisable(callback);
+    }
     hook->is_failing = true;
     if (hook->is_enabled && change_list(hook, false) < 0) {
         PyErr_Clear();
@@ -300,6 +325,9 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
     list_release(list);
     if (telling_depth == 0 && next_list != NULL) {
         apply_next_list();
+    }
+    if (telling_depth == 0 && late_report.exception != NULL) {
+        report_late();
     }
 
     if (raised != NULL) {
@@ -365,7 +393,8 @@ static int
 flush_pending(void *unused)
 {
     is_flush_pending = false;
-    return hooks_flush_destroys();
+    /* Inside a step, which may hold a lock that a callback wants too, its end will do. */
+    return execution_top == NULL ? hooks_flush_destroys() : 0;
 }
 
 static void
