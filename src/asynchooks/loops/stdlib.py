@@ -65,7 +65,8 @@ def _probe() -> tuple[object, object, object]:
     try:
         future: asyncio.Future[None] = asyncio.Future(loop=loop)
         waiting = _wait(future)
-        task = asyncio.Task(waiting, loop=loop)
+        # With a name, so that it takes none of the numbers of the application's tasks.
+        task = asyncio.Task(waiting, loop=loop, name="asynchooks-probe")
         step = loop.scheduled
         loop.run_scheduled()
         future.set_result(None)
