@@ -26,8 +26,11 @@ asynchooks.create_hook(
 del _nothing, asynchooks
 """
 PREAMBLES = {"plain": "", "engine": ENGINE, "hooks": HOOKS}
+# As in tests/conftest.py.
+GC_THRESHOLD = int(os.environ.get("ASYNCHOOKS_TEST_GC_THRESHOLD", "0"))
+COLLECT = f"import gc; gc.set_threshold({GC_THRESHOLD}, 100, 1000); del gc\n"
 # For a hang; nothing is measured by it. Long enough for the slowest allocator and sanitizer.
-TIMEOUT = 20
+TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def run_script(tmp_path: Path) -> RunScript:
         }
         result = subprocess.run(
             [sys.executable, "-X", "faulthandler", *options, str(path), *args],
-            env={**environment, "PREAMBLE": PREAMBLES[engine]},
+            env={**environment, "PREAMBLE": (COLLECT if GC_THRESHOLD else "") + PREAMBLES[engine]},
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -113,9 +116,7 @@ def same_outcome(run_script: RunScript) -> SameOutcome:
         script: str, *args: str, status: int = 0, options: tuple[str, ...] = ()
     ) -> Outcome:
         outcomes = {
-            engine: _without_addresses(
-                run_script(script, *args, engine=engine, options=options)
-            )
+            engine: _without_addresses(run_script(script, *args, engine=engine, options=options))
             for engine in PREAMBLES
         }
         assert outcomes["plain"].status == status, outcomes["plain"]

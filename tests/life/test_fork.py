@@ -221,7 +221,7 @@ def test_after_a_fork(pass_script: PassScript, script: str, expected: list[str])
 
 def test_children_that_exit_as_processes_do(pass_script: PassScript) -> None:
     """With exit functions, in the middle of a loop, and with threads of the parent's gone."""
-    assert pass_script(
+    lines = pass_script(
         """
 import asyncio, os, sys, threading, warnings
 import asynchooks
@@ -243,4 +243,5 @@ async def main():
     is_over.set()
 asyncio.run(main())
 """
-    ) == ["7"] * 5
+    )
+    assert lines == ["7"] * 5

@@ -1,4 +1,4 @@
-"""What nobody writes and somebody does: objects half made, made twice, brought back, taken apart."""
+"""What nobody writes and somebody does: objects half made, made twice, brought back, altered."""
 
 from __future__ import annotations
 

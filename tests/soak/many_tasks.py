@@ -1,7 +1,7 @@
 """A long life: many tasks of every kind, and nothing of them left. `make soak`, or with N=200000.
 
-Prints the memory and what lives after every tenth of them. Ends with status 1 where memory has grown
-by more than `ALLOWED_KIB` since the first tenth, or where anything but the loop's own is alive.
+Prints the memory and what lives after every tenth of them. Ends with status 1 where memory has
+grown by more than `ALLOWED_KIB` since the first tenth, or where anything lives at the end.
 """
 
 from __future__ import annotations
