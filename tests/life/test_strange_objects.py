@@ -219,6 +219,7 @@ def broken(slot, value):
 for slot in ("_callback", "_args", "_context", "_loop"):
     broken(slot, None)
     broken(slot, 1)
+for slot in ("_callback", "_args", "_loop"):
     handle = loop.call_soon(print, "called")
     delattr(handle, slot)
     try:
