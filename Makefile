@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 ONCE ?=
 BENCH_ARGS ?=
 FURTHER ?=
+N ?= 10000000
 
 # A further Python has an environment of its own: .venv-3.12
 ifneq ($(FURTHER),)
@@ -22,8 +23,8 @@ SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' 
 	$(shell find src/asynchooks/viewer/static -type f 2>/dev/null) \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: help demo test test-all test-fast test-model test-cpython test-sanitized test-page lint format \
-	bench page screenshots build lock clean
+.PHONY: help demo test test-all test-fast test-model test-cpython test-sanitized test-stress \
+	test-page soak lint format bench page screenshots build lock clean
 
 help:
 	@echo 'make demo            the example service, traffic, and the page (ONCE=1: one round, then end)'
@@ -33,6 +34,8 @@ help:
 	@echo 'make test-model      random programs against the model; EXAMPLES=20000'
 	@echo 'make test-cpython    the tests of asyncio that come with Python, with the engine on'
 	@echo 'make test-sanitized  the C core under AddressSanitizer; needs gcc'
+	@echo 'make test-stress     the core under a debug allocator, and with the garbage collector at work'
+	@echo 'make soak            many tasks, and nothing left of them; N=10000000'
 	@echo 'make test-page       the tests of the page; needs Node'
 	@echo 'make lint            ruff, mypy --strict, clang-format'
 	@echo 'make format          let ruff and clang-format write what they ask for'
@@ -67,6 +70,8 @@ test-cpython: $(VENV)/.installed
 	cd $(VENV) && ASYNCHOOKS=1 bin/python -c 'import sys; sys.exit("asynchooks._autostart" not in sys.modules)'
 	cd $(VENV) && ASYNCHOOKS=1 bin/python -m test -j1 test_asyncio
 
+CORE_TESTS := -m 'not slow' tests/unit tests/conformance tests/life
+
 # The C core under AddressSanitizer and UndefinedBehaviorSanitizer, whose runtimes come with gcc.
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -O1 -g
 RUNTIMES = $$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)
@@ -77,7 +82,16 @@ test-sanitized: $(VENV)/.dependencies
 		--disable-pip-version-check --no-build-isolation --no-deps --target build/sanitized .
 	PYTHONPATH=build/sanitized PYTHONMALLOC=malloc LD_PRELOAD="$(RUNTIMES)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(BIN)/python -m pytest tests/unit tests/conformance $(PYTEST_ARGS)
+		$(BIN)/python -m pytest $(CORE_TESTS) $(PYTEST_ARGS)
+
+# Memory that is checked whenever it is freed, and the garbage collector at almost every allocation.
+test-stress: $(VENV)/.installed
+	PYTHONMALLOC=debug PYTHONDEVMODE=1 $(BIN)/python -m pytest $(CORE_TESTS) $(PYTEST_ARGS)
+	ASYNCHOOKS_TEST_GC_THRESHOLD=1 $(BIN)/python -m pytest $(CORE_TESTS) $(PYTEST_ARGS)
+
+soak: $(VENV)/.installed
+	$(BIN)/python tests/soak/many_tasks.py $(N)
+	$(BIN)/python tests/soak/many_tasks.py --hooks $(N)
 
 # The page's own tests, and whether what is committed is what its source builds. Needs Node.
 test-page: ui/node_modules/.installed

@@ -36,7 +36,9 @@ Callback_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwna
     if (step_tell(&step, EVENT_AFTER) < 0) {
         Py_CLEAR(result);
     }
-    step_end(&step);
+    if (step_end(&step) < 0) {
+        Py_CLEAR(result);
+    }
     return result;
 }
 
@@ -86,11 +88,13 @@ static void
 Callback_dealloc(Callback *self)
 {
     PyObject_GC_UnTrack(self);
-    live_remove(&self->live);
+    bool was_alive = live_remove(&self->live);
     if (self->weak_references != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
-    record_died(&self->live.record);
+    if (was_alive) {
+        hooks_record_died(&self->live.record);
+    }
     (void)Callback_clear(self);
     free_list_put(&free_callbacks, (PyObject *)self);
 }

@@ -40,3 +40,11 @@ frame_unlink(Frame *frame)
         }
     }
 }
+
+void
+live_forget_all(void)
+{
+    while (live_list.next != &live_list) {
+        (void)live_remove(live_list.next);
+    }
+}

@@ -104,13 +104,13 @@ handle_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    live_remove(live_of(self));
+    bool was_alive = live_remove(live_of(self));
     if (SLOT_AT(self, type->tp_weaklistoffset) != NULL) {
         PyObject_ClearWeakRefs(self);
     }
     Record *record = &live_of(self)->record;
-    if (record->async_id != 0) {
-        record_died(record);
+    if (was_alive) {
+        hooks_record_died(record);
     }
     (void)handle_clear(self);
     Py_CLEAR(HANDLE_SLOT(self, cancelled));
@@ -511,8 +511,8 @@ handle_run(PyObject *self, PyObject *unused)
     int status = HANDLE_SLOT(self, source_traceback) == Py_None
                      ? run_in_context(self, own, callback, args, context)
                      : run_in_debug_mode(self, own);
-    if (own != NULL) {
-        step_end(own);
+    if (own != NULL && step_end(own) < 0) {
+        status = -1;
     }
 
     Py_DECREF(callback);
@@ -607,40 +607,43 @@ timer_hash(PyObject *self)
     return PyObject_Hash(HANDLE_SLOT(self, when));
 }
 
-/* As TimerHandle's: by time, and equality by callback, args and cancellation too. */
+/* As TimerHandle's: by time, and equality by callback, args and cancellation too. A
+   comparison may run Python code, which may empty the slots: each value is held. */
+static int
+compare_slots(PyObject *self, PyObject *other, Py_ssize_t offset, int op)
+{
+    PyObject *mine = Py_XNewRef(SLOT_AT(self, offset));
+    PyObject *theirs = Py_XNewRef(SLOT_AT(other, offset));
+    int result =
+        mine != NULL && theirs != NULL ? PyObject_RichCompareBool(mine, theirs, op) : 0;
+    Py_XDECREF(mine);
+    Py_XDECREF(theirs);
+    return result;
+}
+
 static PyObject *
 timer_richcompare(PyObject *self, PyObject *other, int op)
 {
     if (!PyObject_TypeCheck(other, handle_layout.timer_type)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
-    PyObject *mine = HANDLE_SLOT(self, when);
-    PyObject *theirs = HANDLE_SLOT(other, when);
-    if (mine == NULL || theirs == NULL) {
+    const Py_ssize_t when = handle_layout.when;
+    if (SLOT_AT(self, when) == NULL || SLOT_AT(other, when) == NULL) {
         PyErr_SetString(PyExc_AttributeError, "_when");
         return NULL;
     }
-    if (op == Py_LT || op == Py_GT) {
-        return PyObject_RichCompare(mine, theirs, op);
-    }
-    if (op == Py_LE || op == Py_GE) {
-        int strictly =
-            PyObject_RichCompareBool(mine, theirs, op == Py_LE ? Py_LT : Py_GT);
-        if (strictly != 0) {
-            return strictly < 0 ? NULL : Py_NewRef(Py_True);
+    if (op != Py_EQ && op != Py_NE) {
+        int strict = op == Py_LT || op == Py_LE ? Py_LT : Py_GT;
+        int is_true = compare_slots(self, other, when, strict);
+        if (is_true != 0 || op == strict) {
+            return is_true < 0 ? NULL : PyBool_FromLong(is_true);
         }
     }
-    PyObject *const pairs[][2] = {
-        {mine, theirs},
-        {HANDLE_SLOT(self, callback), HANDLE_SLOT(other, callback)},
-        {HANDLE_SLOT(self, args), HANDLE_SLOT(other, args)},
-        {HANDLE_SLOT(self, cancelled), HANDLE_SLOT(other, cancelled)},
-    };
+    const Py_ssize_t offsets[] = {when, handle_layout.callback, handle_layout.args,
+                                  handle_layout.cancelled};
     int is_equal = 1;
     for (size_t i = 0; i < 4 && is_equal == 1; i++) {
-        is_equal = pairs[i][0] == NULL || pairs[i][1] == NULL
-                       ? 0
-                       : PyObject_RichCompareBool(pairs[i][0], pairs[i][1], Py_EQ);
+        is_equal = compare_slots(self, other, offsets[i], Py_EQ);
     }
     if (is_equal < 0) {
         return NULL;

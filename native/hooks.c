@@ -1,5 +1,6 @@
 #include "hooks.h"
 #include "compat.h"
+#include "interrupts.h"
 
 #include <stddef.h>
 #include <structmember.h>
@@ -16,16 +17,20 @@ typedef struct Hook {
 
 /* The enabled hooks, in the order of enabling. Never changed while an event is told
    (Node's copy on write): a change is made on a copy that takes its place when the
-   outermost event is over. */
+   outermost event of the thread that made it is over, at the latest. A thread that tells
+   an event meanwhile goes on with the list that it has begun with. */
 typedef struct HookList {
+    size_t users; /* threads that tell an event, and one for being current */
     Py_ssize_t count;
     Hook *hooks[]; /* owned */
 } HookList;
 
 static HookList *current_list = NULL;
-static HookList *next_list = NULL;              /* NULL: no change waits */
-static int telling_depth = 0;                   /* of all threads */
-static _Thread_local int own_telling_depth = 0; /* of this one */
+static HookList *next_list = NULL; /* NULL: no change waits */
+
+/* Of this thread alone: one that is held up inside a callback, or that a fork has left
+   behind, keeps nobody else from anything. */
+static _Thread_local int telling_depth = 0;
 
 uint32_t hooks_wanted[EVENT_COUNT];
 bool hooks_hear_steps = false;
@@ -33,10 +38,11 @@ void (*hooks_wanted_changed)(void) = NULL;
 
 static bool are_hooks_muted = false;
 
+/* May run Python code: yes (a dropped hook's dealloc). */
 static void
-list_free(HookList *list)
+list_release(HookList *list)
 {
-    if (list == NULL) {
+    if (list == NULL || --list->users > 0) {
         return;
     }
     for (Py_ssize_t i = 0; i < list->count; i++) {
@@ -56,6 +62,7 @@ list_copy(const HookList *list, const Hook *without)
         PyErr_NoMemory();
         return NULL;
     }
+    copy->users = 1;
     copy->count = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         if (list->hooks[i] != without) {
@@ -65,11 +72,11 @@ list_copy(const HookList *list, const Hook *without)
     return copy;
 }
 
-/* Finds out who wants to hear of what. */
-static void
-update_wanted(void)
+void
+hooks_count_wishes(void)
 {
-    Py_ssize_t count = current_list != NULL && !are_hooks_muted ? current_list->count : 0;
+    bool are_heard = core.is_enabled && !are_hooks_muted;
+    Py_ssize_t count = are_heard && current_list != NULL ? current_list->count : 0;
     memset(hooks_wanted, 0, sizeof(hooks_wanted));
     for (Py_ssize_t i = 0; i < count; i++) {
         Hook *hook = current_list->hooks[i];
@@ -93,18 +100,18 @@ apply_next_list(void)
     HookList *old = current_list;
     current_list = next_list;
     next_list = NULL;
-    update_wanted();
-    list_free(old);
+    hooks_count_wishes();
+    list_release(old);
 }
 
 PyObject *
 hooks_call_unheard(PyObject *function)
 {
     are_hooks_muted = true;
-    update_wanted();
+    hooks_count_wishes();
     PyObject *result = PyObject_CallNoArgs(function);
     are_hooks_muted = false;
-    update_wanted();
+    hooks_count_wishes();
     return result;
 }
 
@@ -124,7 +131,7 @@ change_list(Hook *hook, bool add)
     hook->is_failing = hook->is_failing && !add;
     HookList *overtaken = next_list;
     next_list = changed;
-    list_free(overtaken);
+    list_release(overtaken);
     if (telling_depth == 0) {
         apply_next_list();
     }
@@ -205,6 +212,20 @@ Hook_disable(Hook *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+void
+hooks_drop_all(void)
+{
+    HookList *lists[] = {current_list, next_list};
+    current_list = next_list = NULL;
+    hooks_count_wishes();
+    for (int i = 0; i < 2; i++) {
+        for (Py_ssize_t j = 0; lists[i] != NULL && j < lists[i]->count; j++) {
+            lists[i]->hooks[j]->is_enabled = false;
+        }
+        list_release(lists[i]);
+    }
+}
+
 static PyMethodDef Hook_methods[] = {
     {"enable", (PyCFunction)Hook_enable, METH_NOARGS,
      "Tell this hook of events from the end of the current event on."},
@@ -238,6 +259,50 @@ static PyType_Spec Hook_spec = {
 
 /* ---- Telling events ---------------------------------------------------------------- */
 
+/* What cannot be reported where it happens, for the stack is full there: a callback that
+   causes the event that it is called for. */
+typedef struct Report {
+    PyObject *callback;  /* owned */
+    PyObject *exception; /* owned; NULL: none */
+} Report;
+
+static _Thread_local Report late_report;
+
+/* May run Python code: yes. */
+static void
+report_late(void)
+{
+    Report report = late_report;
+    late_report = (Report){NULL, NULL};
+    PyErr_SetRaisedException(report.exception);
+    PyErr_WriteUnraisable(report.callback);
+    Py_DECREF(report.callback);
+}
+
+/* Deals with what a callback of `hook` has raised.
+   Returns: the exception that is to leave the operation, new, or NULL. May run Python code:
+   yes. */
+static PyObject *
+take_exception(Hook *hook, PyObject *callback)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    if (hook->raises || is_interrupt(exception)) {
+        return exception;
+    }
+    if (telling_depth > 1 && late_report.exception == NULL &&
+        PyErr_GivenExceptionMatches(exception, PyExc_RecursionError)) {
+        late_report = (Report){Py_NewRef(callback), exception};
+    } else {
+        PyErr_SetRaisedException(exception);
+        PyErr_WriteUnraisable(callback);
+    }
+    hook->is_failing = true;
+    if (hook->is_enabled && change_list(hook, false) < 0) {
+        PyErr_Clear();
+    }
+    return NULL;
+}
+
 /* Calls every hook that wants `event` of `kind`. An exception that is set on entry is
    set on return.
    Returns: 0, or -1 with the exception of a hook that may raise. May run Python code. */
@@ -247,11 +312,10 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
     /* Owned. */
     PyObject *outer = PyErr_GetRaisedException();
     PyObject *raised = NULL;
-    /* Borrowed: not replaced while telling_depth > 0. */
     HookList *list = current_list;
 
+    list->users++;
     telling_depth++;
-    own_telling_depth++;
     for (Py_ssize_t i = 0; i < list->count; i++) {
         Hook *hook = list->hooks[i];
         PyObject *callback = hook->callbacks[event];
@@ -261,20 +325,23 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
         PyObject *result = PyObject_Vectorcall(callback, args, nargs, NULL);
         if (result != NULL) {
             Py_DECREF(result);
-        } else if (hook->raises && raised == NULL) {
-            raised = PyErr_GetRaisedException();
-        } else {
+            continue;
+        }
+        PyObject *exception = take_exception(hook, callback); /* owned */
+        if (raised == NULL) {
+            raised = exception;
+        } else if (exception != NULL) {
+            PyErr_SetRaisedException(exception);
             PyErr_WriteUnraisable(callback);
-            hook->is_failing = true;
-            if (hook->is_enabled && change_list(hook, false) < 0) {
-                PyErr_Clear();
-            }
         }
     }
     telling_depth--;
-    own_telling_depth--;
+    list_release(list);
     if (telling_depth == 0 && next_list != NULL) {
         apply_next_list();
+    }
+    if (telling_depth == 0 && late_report.exception != NULL) {
+        report_late();
     }
 
     if (raised != NULL) {
@@ -333,8 +400,8 @@ hooks_emit(Event event, uint64_t async_id, unsigned int kind)
 /* ---- Deaths ------------------------------------------------------------------------ */
 
 /* Objects die inside deallocs, where no Python code may run; Node queues destroy for the
-   same reason. The queue is told after the outermost step of a loop, or, where no step
-   runs, by a pending call of the main thread. */
+   same reason. The queue is told after the next step that ends, or, where no step runs, by
+   a pending call of the main thread. */
 typedef struct Death {
     uint64_t async_id;
     unsigned int kind;
@@ -342,17 +409,24 @@ typedef struct Death {
 
 static Death *deaths = NULL;
 static size_t deaths_capacity = 0;
-static bool is_flushing = false;                    /* some thread */
-static _Thread_local bool is_flushing_here = false; /* this one */
 static bool is_flush_pending = false;
+static _Thread_local bool is_flushing = false;
 size_t hooks_destroys_queued = 0;
 
 static int
 flush_pending(void *unused)
 {
     is_flush_pending = false;
-    hooks_flush_destroys();
-    return 0;
+    /* Inside a step, which may hold a lock that a callback wants too, its end will do. */
+    return execution_top == NULL ? hooks_flush_destroys() : 0;
+}
+
+static void
+make_flush_pending(void)
+{
+    if (execution_top == NULL && !is_flush_pending && !is_flushing) {
+        is_flush_pending = Py_AddPendingCall(flush_pending, NULL) == 0;
+    }
 }
 
 void
@@ -368,48 +442,65 @@ hooks_queue_destroy(uint64_t async_id, unsigned int kind)
         deaths_capacity = capacity;
     }
     deaths[hooks_destroys_queued++] = (Death){async_id, kind};
-    if (execution_top == NULL && !is_flush_pending && !is_flushing) {
-        is_flush_pending = Py_AddPendingCall(flush_pending, NULL) == 0;
-    }
+    make_flush_pending();
 }
 
-void
+/* Takes the queue as it is, so that several threads may tell at once, and a callback that
+   causes deaths does not keep itself going: those wait for the next time. */
+int
 hooks_flush_destroys(void)
 {
     if (is_flushing || telling_depth > 0) {
-        return;
+        return 0;
     }
-    is_flushing = is_flushing_here = true;
+    Death *taken = deaths;
+    size_t count = hooks_destroys_queued;
+    size_t capacity = deaths_capacity;
+    /* Owned. */
     PyObject *outer = PyErr_GetRaisedException();
-    /* A callback may cause more deaths: they join the queue that we walk. */
-    for (size_t i = 0; i < hooks_destroys_queued; i++) {
-        Death death = deaths[i];
-        if (hooks_want(EVENT_DESTROY, death.kind) &&
-            hooks_emit(EVENT_DESTROY, death.async_id, death.kind) < 0) {
-            PyErr_WriteUnraisable(NULL);
+    PyObject *interrupt = NULL;
+    deaths = NULL;
+    deaths_capacity = hooks_destroys_queued = 0;
+
+    is_flushing = true;
+    for (size_t i = 0; i < count; i++) {
+        if (hooks_want(EVENT_DESTROY, taken[i].kind) &&
+            hooks_emit(EVENT_DESTROY, taken[i].async_id, taken[i].kind) < 0) {
+            /* No operation stands behind a death: what a hook raises ends here. */
+            PyObject *exception = PyErr_GetRaisedException();
+            if (interrupt == NULL && is_interrupt(exception)) {
+                interrupt = exception;
+            } else {
+                PyErr_SetRaisedException(exception);
+                PyErr_WriteUnraisable(NULL);
+            }
         }
     }
-    PyErr_SetRaisedException(outer);
-    hooks_destroys_queued = 0;
-    is_flushing = is_flushing_here = false;
-    if (deaths_capacity > 4096) { /* one burst must not stay for ever */
-        PyMem_RawFree(deaths);
-        deaths = NULL;
-        deaths_capacity = 0;
+    is_flushing = false;
+
+    if (deaths == NULL && capacity <= 4096) { /* one burst must not stay for ever */
+        deaths = taken;
+        deaths_capacity = capacity;
+    } else {
+        PyMem_RawFree(taken);
     }
+    if (hooks_destroys_queued > 0) {
+        make_flush_pending();
+    }
+    if (interrupt != NULL) {
+        Py_XDECREF(outer);
+        PyErr_SetRaisedException(interrupt);
+        return -1;
+    }
+    PyErr_SetRaisedException(outer);
+    return 0;
 }
 
 void
-hooks_after_fork(void)
+hooks_forget_destroys(void)
 {
-    telling_depth = own_telling_depth;
-    if (telling_depth == 0 && next_list != NULL) {
-        apply_next_list();
-    }
-    if (is_flushing && !is_flushing_here) {
-        hooks_destroys_queued = 0; /* that thread's, whom the parent tells */
-        is_flushing = false;
-    }
+    hooks_destroys_queued = 0;
+    is_flush_pending = false;
 }
 
 int

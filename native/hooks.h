@@ -16,7 +16,8 @@ typedef enum Event {
     EVENT_COUNT,
 } Event;
 
-/* For each event the kinds that some enabled hook wants to hear of. */
+/* For each event the kinds that some enabled hook wants to hear of: none while the core is
+   disabled. */
 extern uint32_t hooks_wanted[EVENT_COUNT];
 
 /* Whether some enabled hook wants to hear of before, after or settled, of any kind. */
@@ -28,38 +29,47 @@ hooks_want(Event event, unsigned int kind)
     return (hooks_wanted[event] & KIND_BIT(kind)) != 0;
 }
 
+/* To be called whenever the core was enabled or disabled. */
+void hooks_count_wishes(void);
+
 /* The emitters below keep an exception that is set as it is. A callback that raises is
    reported through sys.unraisablehook and its hook disabled; one whose hook was made with
-   `raises` lets the exception out.
+   `raises` lets the exception out; what a signal handler raises inside one (interrupts.h)
+   leaves the operation too.
    Returns: 0, or -1 with that exception set. May run Python code: yes. */
 int hooks_emit_init(const Record *record, const char *type_name, PyObject *resource);
 int hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource);
 int hooks_emit(Event event, uint64_t async_id, unsigned int kind);
 
+/* Disables every hook and lets go of it. May run Python code: yes (a hook's dealloc). */
+void hooks_drop_all(void);
+
 /* Puts a death on the queue. Never runs Python code: safe inside a dealloc. */
 void hooks_queue_destroy(uint64_t async_id, unsigned int kind);
 
-/* `record` is of something that dies now. Never runs Python code: safe inside a dealloc. */
+/* `record` is of something that dies now, and that a table or a list has forgotten. Never
+   runs Python code: safe inside a dealloc. */
 static inline void
-record_died(const Record *record)
+hooks_record_died(const Record *record)
 {
-    core.live[record->kind]--;
     if (hooks_want(EVENT_DESTROY, record->kind)) {
         hooks_queue_destroy(record->async_id, record->kind);
     }
 }
 
-/* Tells the queued deaths, unless a callback runs already. May run Python code: yes. */
-void hooks_flush_destroys(void);
+/* Tells the queued deaths, unless a callback runs already. An exception that is set stays
+   as it is.
+   Returns: 0, or -1 with what a signal handler has raised. May run Python code: yes. */
+int hooks_flush_destroys(void);
+
+/* Forgets the queue, in a forked child: the deaths are the parent's to tell. */
+void hooks_forget_destroys(void);
 
 extern size_t hooks_destroys_queued;
 
 /* Calls `function` with no argument while no hook hears of anything.
    Returns: new, or NULL with an exception set. May run Python code: yes. */
 PyObject *hooks_call_unheard(PyObject *function);
-
-/* To be called in a forked child: callbacks that other threads were in will not return. */
-void hooks_after_fork(void);
 
 /* Switches on what Hook.enable() calls to have events made that cost something even
    unheard (settled). Set by tasks.c. */

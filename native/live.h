@@ -25,15 +25,22 @@ live_add(LiveRecord *live, PyObject *object)
     live_list.previous = live;
 }
 
-/* To be called before anything in the object's dealloc that may run Python code. */
-static inline void
+/* To be called before anything in the object's dealloc that may run Python code.
+   Returns: whether it was alive until now. Not so what was made before a fork. */
+static inline bool
 live_remove(LiveRecord *live)
 {
-    if (live->next != NULL) {
-        live->previous->next = live->next;
-        live->next->previous = live->previous;
-        live->next = NULL;
+    if (live->next == NULL) {
+        return false;
     }
+    live->previous->next = live->next;
+    live->next->previous = live->previous;
+    live->next = NULL;
+    core.live[live->record.kind]--;
+    return true;
 }
+
+/* Forgets all, in a forked child: they live on, but it is the parent that knows them. */
+void live_forget_all(void);
 
 #endif

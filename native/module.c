@@ -8,6 +8,7 @@
 #include "hooks.h"
 #include "internals.h"
 #include "jobs.h"
+#include "live.h"
 #include "protocols.h"
 #include "records.h"
 #include "registry.h"
@@ -19,15 +20,6 @@
 #include "tasks.h"
 #include "tracked.h"
 #include "wrappers.h"
-
-/* A forked child's only thread is its main thread, whichever it was. */
-static PyObject *
-after_fork(PyObject *module, PyObject *unused)
-{
-    core.main_thread = PyThread_get_thread_ident();
-    hooks_after_fork();
-    Py_RETURN_NONE;
-}
 
 /* Whichever thread imports us first, the main thread is the interpreter's.
    Returns: 0, or -1 with an exception set. May run Python code: yes (import). */
@@ -120,6 +112,7 @@ enable(PyObject *module, PyObject *unused)
         generators_install();
         registry_install();
         standard_loop_install();
+        hooks_count_wishes();
     }
     Py_RETURN_NONE;
 }
@@ -127,7 +120,10 @@ enable(PyObject *module, PyObject *unused)
 static PyObject *
 disable(PyObject *module, PyObject *unused)
 {
-    if (core.is_enabled) {
+    if (core.is_enabled && hooks_flush_destroys() < 0) {
+        return NULL;
+    }
+    if (core.is_enabled) { /* still: a callback may have disabled it */
         core.is_enabled = false;
         handles_uninstall();
         tasks_uninstall();
@@ -136,7 +132,18 @@ disable(PyObject *module, PyObject *unused)
         standard_loop_uninstall();
         tracked_clear();
         records_clear();
+        hooks_count_wishes();
+        hooks_forget_destroys();
     }
+    Py_RETURN_NONE;
+}
+
+/* At exit: what the hooks hold must be able to go, so that what asyncio says of a task that
+   goes down with its module is said. */
+static PyObject *
+drop_hooks(PyObject *module, PyObject *unused)
+{
+    hooks_drop_all();
     Py_RETURN_NONE;
 }
 
@@ -144,6 +151,20 @@ static PyObject *
 is_enabled(PyObject *module, PyObject *unused)
 {
     return PyBool_FromLong(core.is_enabled);
+}
+
+/* A forked child starts with nothing alive: what the parent made is the parent's, most of it
+   held by threads that do not exist here. Ids go on from the parent's, so that none that is
+   known here, as a cause, a root or what executes now, is given again. */
+static PyObject *
+after_fork_in_child(PyObject *module, PyObject *unused)
+{
+    core.main_thread = PyThread_get_thread_ident();
+    tracked_clear();
+    records_clear();
+    live_forget_all();
+    hooks_forget_destroys();
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -343,7 +364,9 @@ run_as(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     if (step_tell(&step, EVENT_AFTER) < 0) {
         Py_CLEAR(result);
     }
-    step_end(&step);
+    if (step_end(&step) < 0) {
+        Py_CLEAR(result);
+    }
     return result;
 }
 
@@ -430,9 +453,10 @@ static PyMethodDef functions[] = {
      "Call a function while no hook hears of anything."},
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
+    {"drop_hooks", drop_hooks, METH_NOARGS, "Disable all hooks and let go of them."},
+    {"after_fork_in_child", after_fork_in_child, METH_NOARGS,
+     "Start anew in a forked child, whose only thread is the caller."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},
-    {"after_fork", after_fork, METH_NOARGS,
-     "To be called in a forked child: forget what other threads were doing."},
     {"execution_async_id", get_execution_async_id, METH_NOARGS,
      "The id of what executes now in this thread."},
     {"trigger_async_id", get_trigger_async_id, METH_NOARGS,

@@ -39,7 +39,9 @@ ProtocolMethod_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject
     if (step_tell(&step, EVENT_AFTER) < 0) {
         Py_CLEAR(result);
     }
-    step_end(&step);
+    if (step_end(&step) < 0) {
+        Py_CLEAR(result);
+    }
     Py_DECREF(method);
     Py_DECREF(transport);
     return result;
@@ -235,7 +237,9 @@ Introduction_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *
     if (step_tell(&step, EVENT_AFTER) < 0) {
         Py_CLEAR(result);
     }
-    step_end(&step);
+    if (step_end(&step) < 0) {
+        Py_CLEAR(result);
+    }
 done:
     Py_DECREF(made);
     Py_XDECREF(transport);

@@ -32,7 +32,8 @@ records_bury(PyObject *object)
 {
     Record last;
     if (records_remove(object, &last)) {
-        record_died(&last);
+        core.live[last.kind]--;
+        hooks_record_died(&last);
     }
 }
 

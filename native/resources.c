@@ -144,7 +144,7 @@ destroy(Resource *self)
         return;
     }
     self->is_destroyed = true;
-    live_remove(&self->live);
+    (void)live_remove(&self->live);
     if (hooks_want(EVENT_DESTROY, self->live.record.kind)) {
         hooks_queue_destroy(self->live.record.async_id, self->live.record.kind);
     }
@@ -155,12 +155,8 @@ Resource_dealloc(Resource *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    live_remove(&self->live);
-    if (self->live.record.async_id != 0) {
-        core.live[self->live.record.kind]--;
-        if (!self->is_manual) {
-            destroy(self);
-        }
+    if (live_remove(&self->live) && !self->is_manual) {
+        destroy(self);
     }
     (void)Resource_clear(self);
     Py_CLEAR(self->type_name);
@@ -183,7 +179,9 @@ run(Resource *self, PyObject *fn, PyObject *const *args, size_t nargsf, PyObject
     if (step_tell(&step, EVENT_AFTER) < 0) {
         Py_CLEAR(result);
     }
-    step_end(&step);
+    if (step_end(&step) < 0) {
+        Py_CLEAR(result);
+    }
     return result;
 }
 

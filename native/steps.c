@@ -78,7 +78,7 @@ is_top_level(void)
            (record->kind == KIND_THREAD || record->kind == KIND_EXECUTOR_JOB);
 }
 
-void
+int
 step_end(Step *step)
 {
     frame_pop(step->frame);
@@ -87,9 +87,7 @@ step_end(Step *step)
         (step->generation == 0 || step->generation == records_generation + 1)) {
         end(step, step->record);
     }
-    if (hooks_destroys_queued > 0 && is_top_level()) {
-        hooks_flush_destroys();
-    }
+    return hooks_destroys_queued > 0 && is_top_level() ? hooks_flush_destroys() : 0;
 }
 
 int

@@ -26,8 +26,9 @@ void step_begin(Step *step, Record *record, PyObject *resource);
 void step_begin_listed(Step *step, Record *record, PyObject *object);
 
 /* Pops, adds up the times, and after the outermost step of a loop tells the queued deaths.
-   May run Python code: yes. */
-void step_end(Step *step);
+   Returns: 0, or -1 with what a signal handler has raised meanwhile. May run Python code:
+   yes. */
+int step_end(Step *step);
 
 static inline bool
 step_wants(const Step *step, Event event)

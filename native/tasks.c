@@ -29,7 +29,8 @@ give_birth(PyObject *object, Kind kind)
     }
     if (record->async_id != 0) {
         /* __init__ called again makes a new resource in the old one's place. */
-        record_died(record);
+        core.live[record->kind]--;
+        hooks_record_died(record);
     }
     record_born(record, kind);
     return record;
@@ -80,7 +81,7 @@ eager_task_init(const Record *record, PyObject *self, PyObject *args, PyObject *
         status = original_task_init(self, args, kwargs);
     }
     status |= step_tell(&step, EVENT_AFTER);
-    step_end(&step);
+    status |= step_end(&step);
     return status;
 }
 
@@ -237,7 +238,9 @@ end_step(Step *step, PyObject *result)
         if (step_tell(step, EVENT_AFTER) < 0) {
             Py_CLEAR(result);
         }
-        step_end(step);
+        if (step_end(step) < 0) {
+            Py_CLEAR(result);
+        }
     }
     return result;
 }

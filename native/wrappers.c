@@ -115,7 +115,9 @@ act_step(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
         if (step_tell(&step, EVENT_AFTER) < 0) {
             Py_CLEAR(result);
         }
-        step_end(&step);
+        if (step_end(&step) < 0) {
+            Py_CLEAR(result);
+        }
     } else {
         result = wrapper_call_original(self, args, nargsf, kwnames);
     }

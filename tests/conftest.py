@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 # How long a case takes is not what a property is about: the machine may be busy.
 settings.register_profile("asynchooks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("asynchooks")
+
+# `make test-stress`: collect garbage at almost every allocation.
+GC_THRESHOLD = int(os.environ.get("ASYNCHOOKS_TEST_GC_THRESHOLD", "0"))
+
+
+@pytest.fixture(autouse=GC_THRESHOLD > 0)
+def collecting_all_the_time() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(GC_THRESHOLD, 100, 1000)
+    yield
+    gc.set_threshold(*before)
 
 
 @pytest.fixture

@@ -27,17 +27,24 @@ class Patches:
     def __init__(self) -> None:
         self._replaced: list[tuple[type | ModuleType, str, Any, Any]] = []
         self._waits: list[Callable[[], None]] = []
+        # What undo() has left in place, below somebody else's: the original, and ours.
+        self._covered: dict[tuple[type | ModuleType, str], tuple[Any, Any]] = {}
 
     def replace(self, owner: type | ModuleType, name: str, value: Any) -> None:
         """Set `owner.name` to `value`, also where `owner` is an immutable type of the C library
         (`sqlite3.Cursor`). The original, or its absence, is remembered."""
+        if not self._is_covered(owner, name):
+            self._replace(owner, name, value)
+
+    def _replace(self, owner: type | ModuleType, name: str, value: Any) -> None:
         original = vars(owner).get(name, _ABSENT)
         _set(owner, name, value)
         self._replaced.append((owner, name, original, value))
 
     def wrap(self, owner: type | ModuleType, name: str, make: Callable[[Any], Any]) -> None:
         """Replace `owner.name` by `make(original)`; `original` is what `getattr` finds."""
-        self.replace(owner, name, make(getattr(owner, name)))
+        if not self._is_covered(owner, name):
+            self._replace(owner, name, make(getattr(owner, name)))
 
     def when_imported(self, name: str, patch: Callable[[ModuleType], None]) -> None:
         """Call `patch(module)` as soon as module `name` has been imported, unless all is undone
@@ -46,13 +53,29 @@ class Patches:
 
     def undo(self) -> None:
         """Put back every attribute that still is ours. One that was replaced over us stays: it
-        calls us, and we call through."""
+        calls us, and we call through; the next time we do not put another over it."""
         while self._waits:
             self._waits.pop()()
         while self._replaced:
             owner, name, original, value = self._replaced.pop()
             if vars(owner).get(name, _ABSENT) is value:
                 _set(owner, name, original)
+            else:
+                self._covered[owner, name] = original, value
+
+    def _is_covered(self, owner: type | ModuleType, name: str) -> bool:
+        """Whether what we once put there is still reached, by what somebody put over it."""
+        if (owner, name) not in self._covered:
+            return False
+        original, value = self._covered.pop((owner, name))
+        current = vars(owner).get(name, _ABSENT)
+        if current is value:  # it has come to light again
+            _set(owner, name, original)
+            return False
+        if current is original:
+            return False
+        self._replaced.append((owner, name, original, value))
+        return True
 
 
 def step_out(exc: BaseException) -> None:

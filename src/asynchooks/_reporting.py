@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 logger = logging.getLogger("asynchooks")
 
-_reported: set[str] = set()
-# Entered again where a finalizer that runs inside has trouble of its own.
-_lock = threading.RLock()
+# By key, a mark of whoever reported it. No lock: a fork could leave it held for ever.
+_reported: dict[str, object] = {}
 
 
 def report_once(key: str, message: str, *args: object, exc_info: bool = False) -> None:
@@ -17,14 +15,11 @@ def report_once(key: str, message: str, *args: object, exc_info: bool = False) -
 
     The message says what was seen, what was expected, and what to do. Safe from any thread.
     """
-    with _lock:
-        if key in _reported:
-            return
-        _reported.add(key)
-    logger.warning(message, *args, exc_info=exc_info)
+    mark = object()
+    if _reported.setdefault(key, mark) is mark:
+        logger.warning(message, *args, exc_info=exc_info)
 
 
 def forget_reports() -> None:
     """Make every key new again. For tests."""
-    with _lock:
-        _reported.clear()
+    _reported.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 
 from asynchooks import _native, boundaries, loops, sites
@@ -17,6 +18,7 @@ _SITE_KINDS = kinds_mask(kind for kind in _native.KINDS if kind != "Handle")
 _lock = threading.RLock()
 _is_tracing = False
 _is_exit_registered = False
+_is_over = False
 
 
 def enable(
@@ -39,7 +41,7 @@ def enable(
 
     The options count from now on. May be called at any time, in any thread, also while loops run,
     and again. Where this interpreter's asyncio does not look as expected, asynchooks steps aside
-    with one warning and changes nothing.
+    with one warning and changes nothing. Once the interpreter is exiting, this does nothing.
 
     Raises:
         ValueError: an option makes no sense.
@@ -50,6 +52,8 @@ def enable(
     if memory_budget < 0:
         raise ValueError(f"`memory_budget` is {memory_budget}, expected bytes")
     with _lock:
+        if _is_over:
+            return
         kinds = _SITE_KINDS if site_frames else 0
         _native.set_options(kinds, site_frames, cpu_time, memory_budget)
         if not _native.is_enabled() and not _enable_core():
@@ -100,7 +104,26 @@ def _enable_core() -> bool:
         return False
     boundaries.install()
     if not _is_exit_registered:
-        # Nothing of ours may run once the interpreter is being taken down.
-        atexit.register(disable)
+        atexit.register(_at_exit)
         _is_exit_registered = True
     return True
+
+
+def _at_exit() -> None:
+    """Nothing of ours may run once the interpreter is being taken down: a thread that goes on, or
+    another exit function, must not switch us on again."""
+    global _is_over
+    with _lock:
+        disable()
+        _native.drop_hooks()
+        _is_over = True
+
+
+def _after_fork_in_child() -> None:
+    """The child has the forking thread only: nobody else can give the lock back."""
+    global _lock
+    _lock = threading.RLock()
+    _native.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

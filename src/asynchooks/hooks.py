@@ -74,7 +74,8 @@ def create_hook(
             cancellation (Node's `promiseResolve`).
         kinds: tell of these kinds of resource only, of `asynchooks.KINDS`. All by default.
         on_error: a callback that raises is reported through `sys.unraisablehook` and its hook is
-            disabled. With `"raise"`, meant for tests, the exception leaves the operation.
+            disabled. With `"raise"`, meant for tests, the exception leaves the operation. What a
+            signal handler raises inside a callback (Ctrl-C) reaches the application all the same.
 
     Callbacks run in the thread where the event happens, synchronously, so their time is the
     application's. Events that no enabled hook asks for cost nothing.

@@ -87,10 +87,12 @@ def test_c26_a_hook_enabled_in_init_misses_what_goes_on(engine: None) -> None:
         init=lambda async_id, *_: inner_calls.append(async_id), kinds=("AsyncResource",)
     )
     nested: list[AsyncResource] = []
+    outer_calls: list[int] = []
 
     def init(async_id: int, *rest: object) -> None:
         inner.enable()
-        if not nested:
+        outer_calls.append(async_id)
+        if len(outer_calls) == 1:  # not for the nested one itself
             nested.append(AsyncResource("Nested"))
 
     outer = asynchooks.create_hook(init=init, kinds=("AsyncResource",)).enable()

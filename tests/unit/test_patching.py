@@ -55,6 +55,43 @@ def test_descriptors_come_back_as_they_were(name: str) -> None:
     assert vars(Owner)[name] is before
 
 
+def test_what_is_reached_through_somebody_elses_is_not_wrapped_again() -> None:
+    original = vars(Owner)["method"]
+    patches = Patches()
+    patches.wrap(Owner, "method", loudly)
+    ours = vars(Owner)["method"]
+    theirs = lambda self: ours(self) + "?"  # noqa: E731
+    try:
+        Owner.method = theirs  # type: ignore[method-assign]
+        patches.undo()
+        patches.wrap(Owner, "method", lambda original: pytest.fail("wrapped twice"))
+        assert vars(Owner)["method"] is theirs
+        # They go away, and ours with the next undo().
+        Owner.method = ours  # type: ignore[method-assign]
+        patches.undo()
+        assert vars(Owner)["method"] is original
+    finally:
+        Owner.method = original  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("uncovered_by", ["ours", "original"])
+def test_what_is_not_reached_any_more_is_wrapped_anew(uncovered_by: str) -> None:
+    original = vars(Owner)["method"]
+    patches = Patches()
+    patches.wrap(Owner, "method", loudly)
+    ours = vars(Owner)["method"]
+    try:
+        Owner.method = lambda self: "theirs"  # type: ignore[method-assign]
+        patches.undo()
+        Owner.method = ours if uncovered_by == "ours" else original  # type: ignore[method-assign]
+        patches.wrap(Owner, "method", loudly)
+        assert Owner().method() == "ORIGINAL"
+        patches.undo()
+        assert vars(Owner)["method"] is original
+    finally:
+        Owner.method = original  # type: ignore[method-assign]
+
+
 def test_what_somebody_put_over_ours_stays() -> None:
     original = vars(Owner)["method"]
     patches = Patches()

@@ -4,7 +4,6 @@ their tasks and futures, whichever loop they run on."""
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,7 +38,6 @@ def install() -> None:
         except BaseException:
             _native.disable()
             raise
-        os.register_at_fork(after_in_child=_native.after_fork)
         _is_configured = True
     _native.enable()
 

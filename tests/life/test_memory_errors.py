@@ -1,0 +1,140 @@
+"""Memory that runs out at each allocation in turn: what fails is the application's to hear of, as
+MemoryError, and nothing crashes."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.life.conftest import RunScript
+
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("_testcapi") is None, reason="needs CPython's _testcapi"
+    ),
+    pytest.mark.skipif(
+        sys.version_info >= (3, 12),
+        reason="from 3.12 on CPython itself crashes at this, without us",
+    ),
+]
+
+# Each is run with the first allocation failing, the second, the third...
+WORKS = {
+    "handles": """
+handle = loop.call_soon(int)
+timer = loop.call_later(1000, int)
+handle._run()
+timer.cancel()
+repr(handle)
+""",
+    "tasks and futures": """
+future = loop.create_future()
+task = asyncio.Task(wait_for(future), loop=loop)
+step()
+future.set_result(1)
+step()
+""",
+    "a failing task": """
+task = asyncio.Task(fail(), loop=loop)
+step()
+""",
+    "a resource": """
+resource = asynchooks.AsyncResource("x")
+resource.run_in_async_scope(int)
+resource.emit_destroy()
+""",
+    "hooks": """
+hook = asynchooks.create_hook(init=nothing, destroy=nothing)
+hook.enable()
+loop.create_future()
+hook.disable()
+""",
+    "looking": """
+future = loop.create_future()
+asynchooks.resources()
+asynchooks.tree()
+asynchooks.execution_async_resource()
+""",
+    "toggling": """
+asynchooks.disable()
+asynchooks.enable()
+future = loop.create_future()
+""",
+    "many of a kind": """
+futures = [asyncio.Future(loop=loop) for _ in range(3000)]
+""",
+}
+
+SCRIPT = """
+import asyncio, gc, sys, _testcapi
+import asynchooks
+async def wait_for(future):
+    return await future
+async def fail():
+    raise ValueError("on purpose")
+def nothing(*args):
+    pass
+def step():
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+def work():
+{work}
+def run(at):
+    global loop
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(nothing)
+    failed = True
+    _testcapi.set_nomemory(at, at + 1)
+    try:
+        work()
+        failed = False
+    except MemoryError:
+        pass
+    except (RuntimeError, AttributeError, ValueError, SystemError) as exc:
+        errors.add(type(exc).__name__)
+    finally:
+        _testcapi.remove_mem_hooks()
+    asyncio._set_running_loop(None)  # run_forever()'s own clean-up may have failed
+    sys.set_asyncgen_hooks(None, None)
+    loop.stop = type(loop).stop.__get__(loop)
+    loop._ready.clear()
+    loop._scheduled.clear()
+    loop.close()
+    return failed
+def sweep():
+    quiet = at = failed = 0
+    while quiet < 30 and at < 400:
+        has_failed = run(at)
+        failed += has_failed
+        quiet = 0 if has_failed else quiet + 1
+        at += 1
+    assert failed > 1, failed
+sys.unraisablehook = nothing
+errors = set()
+asynchooks.enable()
+hooked = sys.argv[1] == "hooks"
+if hooked:
+    hook = asynchooks.create_hook(
+        init=nothing, before=nothing, after=nothing, destroy=nothing, settled=nothing)
+    hook.enable()
+run(100_000)  # whatever is made once only
+sweep()
+gc.collect()
+asynchooks.enable()
+loop = asyncio.new_event_loop()
+print(loop.run_until_complete(asyncio.sleep(0, "works")), "SystemError" in errors)
+loop.close()
+"""
+
+
+@pytest.mark.parametrize("hooks", ["none", "hooks"])
+@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
+def test_each_allocation_fails_once(run_script: RunScript, work: str, hooks: str) -> None:
+    indented = "\n".join("    " + line for line in work.strip().splitlines())
+    outcome = run_script(SCRIPT.replace("{work}", indented), hooks, options=("-W", "ignore"))
+    assert outcome.status == 0, outcome
+    assert outcome.lines == ["works False"], outcome
