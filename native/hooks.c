@@ -356,7 +356,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
 int
 hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource)
 {
-    int status = -1;
+    int status = 0;
     unsigned int kind = record->kind;
     /* Owned. */
     PyObject *async_id = PyLong_FromUnsignedLongLong(record->async_id);
@@ -364,6 +364,8 @@ hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resou
     if (async_id != NULL && created_by != NULL) {
         PyObject *args[] = {async_id, type_name, created_by, resource};
         status = tell(EVENT_INIT, kind, args, 4);
+    } else {
+        PyErr_Clear(); /* short of memory: untold, but the application goes on */
     }
     Py_XDECREF(async_id);
     Py_XDECREF(created_by);
@@ -375,7 +377,8 @@ hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
 {
     PyObject *type = PyUnicode_InternFromString(type_name);
     if (type == NULL) {
-        return -1;
+        PyErr_Clear(); /* as above */
+        return 0;
     }
     int status = hooks_emit_init_named(record, type, resource);
     Py_DECREF(type);
@@ -387,11 +390,10 @@ hooks_emit(Event event, uint64_t async_id, unsigned int kind)
 {
     PyObject *outer = PyErr_GetRaisedException();
     PyObject *id = PyLong_FromUnsignedLongLong(async_id);
+    PyErr_SetRaisedException(outer); /* in the place of a MemoryError, too: that is ours */
     if (id == NULL) {
-        Py_XDECREF(outer);
-        return -1;
+        return 0; /* untold, but the application goes on */
     }
-    PyErr_SetRaisedException(outer);
     int status = tell(event, kind, &id, 1);
     Py_DECREF(id);
     return status;

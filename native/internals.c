@@ -390,33 +390,45 @@ done:
     return result;
 }
 
-/* Returns: the descriptor of C method `name`, borrowed, or NULL without an exception. */
-static PyMethodDescrObject *
-method_descriptor(PyTypeObject *type, const char *name)
+PyMethodDescrObject *
+find_method(PyTypeObject *type, const char *name)
 {
     PyObject *dict = PyType_GetDict(type);
     PyObject *descriptor = PyDict_GetItemString(dict, name); /* borrowed */
     Py_DECREF(dict);
     if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyMethodDescr_Type)) {
+        PyErr_Format(PyExc_RuntimeError, "%s.%s is not a C method", type->tp_name, name);
         return NULL;
     }
     return (PyMethodDescrObject *)descriptor;
 }
 
+/* Learnt by get_async_generator_functions(): nothing can fail when they are set. Borrowed
+   from the type, which is immortal. */
+static PyMethodDef *asend_definition;
+static PyWrapperDescrObject *anext_wrapper; /* agen.__anext__() comes this way */
+
 int
 get_async_generator_functions(AsyncGeneratorFunctions *functions)
 {
-    PyMethodDef *asend = method_definition(&PyAsyncGen_Type, "asend");
-    if (asend == NULL) {
+    PyObject *dict = PyType_GetDict(&PyAsyncGen_Type);
+    PyObject *wrapper = PyDict_GetItemString(dict, "__anext__"); /* borrowed */
+    Py_DECREF(dict);
+    PyMethodDescrObject *method = find_method(&PyAsyncGen_Type, "asend"); /* borrowed */
+    if (method == NULL) {
         return -1;
     }
-    if (asend->ml_flags != METH_O || PyAsyncGen_Type.tp_as_async == NULL ||
+    PyMethodDef *asend = method->d_method;
+    if (wrapper == NULL || !Py_IS_TYPE(wrapper, &PyWrapperDescr_Type) ||
+        asend->ml_flags != METH_O || PyAsyncGen_Type.tp_as_async == NULL ||
         PyAsyncGen_Type.tp_as_async->am_anext == NULL ||
         PyAsyncGen_Type.tp_finalize == NULL) {
         PyErr_SetString(PyExc_RuntimeError,
                         "async generators do not step and die as expected");
         return -1;
     }
+    asend_definition = asend;
+    anext_wrapper = (PyWrapperDescrObject *)wrapper;
     functions->anext = PyAsyncGen_Type.tp_as_async->am_anext;
     functions->asend = asend->ml_meth;
     functions->finalize = PyAsyncGen_Type.tp_finalize;
@@ -428,16 +440,10 @@ void
 set_async_generator_functions(AsyncGeneratorFunctions functions)
 {
     PyAsyncGen_Type.tp_as_async->am_anext = functions.anext;
-    method_descriptor(&PyAsyncGen_Type, "asend")->d_method->ml_meth = functions.asend;
     PyAsyncGen_Type.tp_finalize = functions.finalize;
     PyAsyncGen_Type.tp_dealloc = functions.dealloc;
-    /* agen.__anext__() comes by the slot's wrapper. */
-    PyObject *dict = PyType_GetDict(&PyAsyncGen_Type);
-    PyObject *wrapper = PyDict_GetItemString(dict, "__anext__"); /* borrowed */
-    if (wrapper != NULL && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type)) {
-        ((PyWrapperDescrObject *)wrapper)->d_wrapped = (void *)functions.anext;
-    }
-    Py_DECREF(dict);
+    asend_definition->ml_meth = functions.asend;
+    anext_wrapper->d_wrapped = (void *)functions.anext;
 }
 
 /* From 3.14 on the interpreter makes objects of a class that has a Python __init__ without
@@ -470,17 +476,6 @@ set_class_vectorcall(PyTypeObject *type, vectorcallfunc function)
     PyType_Modified(type);
 }
 
-PyMethodDef *
-method_definition(PyTypeObject *type, const char *name)
-{
-    PyMethodDescrObject *method = method_descriptor(type, name);
-    if (method == NULL) {
-        PyErr_Format(PyExc_RuntimeError, "%s.%s is not a C method", type->tp_name, name);
-        return NULL;
-    }
-    return method->d_method;
-}
-
 vectorcallfunc
 set_function_vectorcall(PyObject *function, vectorcallfunc vectorcall)
 {
@@ -508,13 +503,10 @@ cython_definition(PyObject *function)
 }
 
 void
-set_method_definition(PyTypeObject *type, const char *name, PyMethodDef *definition)
+set_method_definition(PyMethodDescrObject *method, PyMethodDef *definition)
 {
-    PyMethodDescrObject *method = method_descriptor(type, name);
-    if (method != NULL) {
-        method->d_method = definition;
-        PyType_Modified(type);
-    }
+    method->d_method = definition;
+    PyType_Modified(PyDescr_TYPE(method));
 }
 
 PyObject *

@@ -105,17 +105,18 @@ PyObject *call_class_as_ever(PyObject *class, PyObject *const *args, size_t narg
    Returns: what they went to before. */
 vectorcallfunc set_function_vectorcall(PyObject *function, vectorcallfunc vectorcall);
 
-/* The definition behind a C method of `type`, whose descriptor, and whoever holds it, stay
-   the same when it is set. Of the two definitions only the function may differ.
-   Returns: borrowed, or NULL with RuntimeError set. */
-PyMethodDef *method_definition(PyTypeObject *type, const char *name);
+/* Returns: the descriptor of a C method of `type`, borrowed from it, or NULL with RuntimeError
+   set. */
+PyMethodDescrObject *find_method(PyTypeObject *type, const char *name);
+
+/* Has `method` call the function of `definition`, which may differ from its own in nothing
+   else. The descriptor, and whoever holds it, stays the same. Cannot fail. */
+void set_method_definition(PyMethodDescrObject *method, PyMethodDef *definition);
 
 /* The same for a method that Cython has made: `function` is what its class has. Its
    definition may be changed in place.
    Returns: borrowed, or NULL with RuntimeError set. */
 PyMethodDef *cython_definition(PyObject *function);
-
-void set_method_definition(PyTypeObject *type, const char *name, PyMethodDef *definition);
 
 /* Returns: what `name` is in the classes of `type`, without binding, borrowed, or NULL
    without an exception. */

@@ -182,13 +182,13 @@ standard_loop_prepare(void)
         check_function = PyObject_GetAttr(loop_type, str_check_closed);
         Py_DECREF(loop_type);
     }
-    PyMethodDef *append =
-        deque_type != NULL ? method_definition(deque_type, "append") : NULL;
+    PyMethodDescrObject *append =
+        deque_type != NULL ? find_method(deque_type, "append") : NULL; /* borrowed */
     if (PyErr_Occurred()) {
         return -1;
     }
-    deque_append = append->ml_meth;
-    if (!is_known() || append->ml_flags != METH_O) {
+    deque_append = append->d_method->ml_meth;
+    if (!is_known() || append->d_method->ml_flags != METH_O) {
         Py_CLEAR(call_soon_function);
     }
     return 0;

@@ -333,8 +333,8 @@ enum { SET_RESULT, SET_EXCEPTION, CANCEL_FUTURE, CANCEL_TASK, METHOD_COUNT };
 
 static struct {
     const char *name;
-    PyTypeObject *type;    /* borrowed */
-    PyMethodDef *original; /* borrowed from the method */
+    PyMethodDescrObject *method; /* borrowed from the type */
+    PyMethodDef *original;       /* borrowed from the method */
     PyMethodDef ours;
     bool is_installed;
 } methods[METHOD_COUNT] = {
@@ -404,12 +404,13 @@ static const PyCFunction METHOD_FORMS[METHOD_COUNT][3] = {
 static int
 prepare_method(int method)
 {
-    methods[method].type = method == CANCEL_TASK ? task_type : future_type;
+    PyTypeObject *type = method == CANCEL_TASK ? task_type : future_type;
     const char *name = methods[method].name;
-    PyMethodDef *original = method_definition(methods[method].type, name);
-    if (original == NULL) {
+    methods[method].method = find_method(type, name);
+    if (methods[method].method == NULL) {
         return -1;
     }
+    PyMethodDef *original = methods[method].method->d_method;
     int form;
     switch (original->ml_flags) {
     case METH_O:
@@ -423,7 +424,7 @@ prepare_method(int method)
         break;
     default:
         PyErr_Format(PyExc_RuntimeError, "%s.%s has call flags %#x, which are unknown",
-                     methods[method].type->tp_name, name, original->ml_flags);
+                     type->tp_name, name, original->ml_flags);
         return -1;
     }
     methods[method].original = original;
@@ -441,7 +442,7 @@ install_methods(void)
         bool is_wanted =
             core.is_enabled && (is_cancel || hooks_want(EVENT_SETTLED, KIND_FUTURE));
         if (is_wanted != methods[i].is_installed) {
-            set_method_definition(methods[i].type, methods[i].name,
+            set_method_definition(methods[i].method,
                                   is_wanted ? &methods[i].ours : methods[i].original);
             methods[i].is_installed = is_wanted;
         }

@@ -292,6 +292,6 @@ def test_a_foreign_patch_over_ours_is_not_caught_in_a_circle() -> None:
         loop.close()
         assert calls == ["theirs"]
     finally:
-        uvloop.Loop.call_soon = ours  # type: ignore[method-assign]
+        del uvloop.Loop.call_soon
         asynchooks.disable()
-    assert vars(uvloop.Loop).get("call_soon") is original
+    assert vars(uvloop.Loop).get("call_soon") is original is None

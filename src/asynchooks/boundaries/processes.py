@@ -45,7 +45,8 @@ def uninstall() -> None:
         _stop_waiting()
         _stop_waiting = None
     _patches.undo()
-    _jobs.clear()
+    if _jobs:
+        _jobs.clear()
 
 
 def _patch(module: ModuleType) -> None:
