@@ -118,7 +118,7 @@ lock: $(VENV)/.created
 	rm -rf build/lock
 	$(BIN)/python -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --requirement requirements/test.in
-	echo '# Written by `make lock` from test.in. The same for Python 3.11, 3.12 and 3.13.' \
+	echo '# Written by `make lock` from test.in. The same for Python 3.11 to 3.15.' \
 		> requirements/test.txt
 	build/lock/bin/python -m pip freeze --all --exclude pip >> requirements/test.txt
 

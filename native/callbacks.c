@@ -51,7 +51,6 @@ make_callback(PyObject *callback, Kind kind)
     self->callback = Py_NewRef(callback);
     self->vectorcall = Callback_call;
     self->weak_references = NULL;
-    self->live = (LiveRecord){0};
     PyObject_GC_Track(self);
     live_add(&self->live, (PyObject *)self);
     record_born(&self->live.record, kind);

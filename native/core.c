@@ -22,3 +22,21 @@ const char *const KIND_NAMES[KIND_COUNT] = {
 Core core = {.next_async_id = ASYNC_ID_MAIN + 1};
 FAST_THREAD_LOCAL Frame *execution_top = NULL;
 LiveRecord live_list = {.previous = &live_list, .next = &live_list};
+Frame *free_frames = NULL;
+
+Frame *
+frame_allocate(void)
+{
+    return PyMem_RawMalloc(sizeof(Frame));
+}
+
+void
+frame_unlink(Frame *frame)
+{
+    for (Frame *above = execution_top; above != NULL; above = above->previous) {
+        if (above->previous == frame) {
+            above->previous = frame->previous;
+            return;
+        }
+    }
+}

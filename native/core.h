@@ -45,6 +45,11 @@ typedef enum Kind {
 #define KINDS_THAT_RUN_ONCE                                                              \
     (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE) | KIND_BIT(KIND_EXECUTOR_JOB) | \
      KIND_BIT(KIND_THREAD))
+/* A handle dies when it has run: nobody could ask how long that was. */
+#define KINDS_UNTIMED (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE))
+/* What is made so often that the step's own time has to do for its birth. */
+#define KINDS_BORN_ROUGHLY                                                               \
+    (KIND_BIT(KIND_FUTURE) | KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE))
 #define KINDS_BORN_READY (KINDS_THAT_RUN_ONCE & ~KIND_BIT(KIND_TIMER_HANDLE))
 
 extern const char *const KIND_NAMES[KIND_COUNT];
@@ -82,16 +87,15 @@ typedef struct Record {
     bool is_rescheduled : 1; /* its next step was scheduled while it runs */
 } Record;
 
-/* One entry of a thread's execution stack. It lives in the C frame of whoever runs the
-   step, so that a push is a few stores and a pop is one. */
+/* One entry of a thread's execution stack. On the heap, not in the C frame of whoever runs
+   the step: a greenlet's C stack is moved away while another runs. */
 typedef struct Frame {
     struct Frame *previous;
-    PyObject *resource; /* borrowed: the pusher holds it until the pop */
+    PyObject *resource; /* owned, or NULL */
     uint64_t async_id;
     uint64_t created_by;
     uint64_t root;
-    uint64_t started_at;     /* ticks */
-    uint64_t cpu_started_at; /* ns */
+    uint64_t started_at; /* ticks; 0: no step */
 } Frame;
 
 /* The ids of code that no resource executes: the main thread's top level, as Node's main
@@ -130,21 +134,33 @@ execution_root(void)
     return execution_top != NULL ? execution_top->root : execution_async_id();
 }
 
-/* Makes `record`, which is all zero, a resource born here and now. `created_by` and root
-   come from the execution stack; what nothing created is its own root. */
+/* Makes `record` a resource born here and now. `created_by` and root come from the execution
+   stack; what nothing created is its own root. */
 static inline void
 record_born(Record *record, Kind kind)
 {
-    record->async_id = core.next_async_id++;
-    record->created_by = execution_async_id();
-    uint64_t root = execution_root();
-    record->root = root != ASYNC_ID_NONE ? root : record->async_id;
-    record->created_at = record->since = clock_ticks();
-    record->kind = (uint8_t)kind;
-    record->state = KINDS_BORN_READY & KIND_BIT(kind) ? STATE_READY : STATE_WAITING;
-    if (sites_kinds & KIND_BIT(kind)) {
-        record->site = site_here();
+    uint64_t async_id = core.next_async_id++;
+    uint64_t created_by, root;
+    if (execution_top != NULL) {
+        created_by = execution_top->async_id;
+        root = execution_top->root;
+    } else {
+        created_by = root = execution_async_id();
     }
+    /* What lives for a step or two need not know its age more exactly than its step. */
+    bool is_short_lived = KINDS_BORN_ROUGHLY & KIND_BIT(kind) && execution_top != NULL &&
+                          execution_top->started_at != 0;
+    uint64_t now = is_short_lived ? execution_top->started_at : clock_ticks();
+    *record = (Record){
+        .async_id = async_id,
+        .created_by = created_by,
+        .root = root != ASYNC_ID_NONE ? root : async_id,
+        .created_at = now,
+        .since = now,
+        .site = sites_kinds & KIND_BIT(kind) ? site_here() : SITE_UNKNOWN,
+        .kind = (uint8_t)kind,
+        .state = KINDS_BORN_READY & KIND_BIT(kind) ? STATE_READY : STATE_WAITING,
+    };
     core.live[kind]++;
 }
 
@@ -164,21 +180,51 @@ record_scheduled(Record *record)
     }
 }
 
-static inline void
-frame_push(Frame *frame, const Record *record, PyObject *resource)
+/* Frames that nobody uses, and a new one where there is none: NULL where memory is short. */
+extern Frame *free_frames;
+Frame *frame_allocate(void);
+
+/* Returns: the frame, for frame_pop(), or NULL where memory is short. May run Python code:
+   no. */
+static inline Frame *
+frame_push(const Record *record, PyObject *resource)
 {
-    frame->previous = execution_top;
-    frame->resource = resource;
-    frame->async_id = record->async_id;
-    frame->created_by = record->created_by;
-    frame->root = record->root;
+    Frame *frame = free_frames;
+    if (frame != NULL) {
+        free_frames = frame->previous;
+    } else if ((frame = frame_allocate()) == NULL) {
+        return NULL;
+    }
+    *frame = (Frame){
+        .previous = execution_top,
+        .resource = Py_XNewRef(resource),
+        .async_id = record->async_id,
+        .created_by = record->created_by,
+        .root = record->root,
+    };
     execution_top = frame;
+    return frame;
 }
 
+/* Takes a frame out that is not the top: greenlets leave in another order than they came. */
+void frame_unlink(Frame *frame);
+
+/* Ends the life of `frame`, which may be NULL. */
 static inline void
 frame_pop(Frame *frame)
 {
-    execution_top = frame->previous;
+    if (frame == NULL) {
+        return;
+    }
+    if (execution_top == frame) {
+        execution_top = frame->previous;
+    } else {
+        frame_unlink(frame);
+    }
+    PyObject *resource = frame->resource;
+    frame->previous = free_frames;
+    free_frames = frame;
+    Py_XDECREF(resource);
 }
 
 #endif

@@ -6,10 +6,14 @@
 
 #include <Python.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define FREE_LIST_CAPACITY 0 /* whoever reads what is dead is to be caught */
+#else
 #define FREE_LIST_CAPACITY 128
+#endif
 
 typedef struct FreeList {
-    PyObject *items[FREE_LIST_CAPACITY]; /* of one type, each of its basicsize */
+    PyObject *items[FREE_LIST_CAPACITY + 1]; /* of one type, each of its basicsize */
     int count;
 } FreeList;
 

@@ -14,7 +14,8 @@ static AsyncGeneratorFunctions original;
 static int
 meet(PyObject *generator)
 {
-    if (!core.is_enabled || records_find(generator) != NULL) {
+    if (!core.is_enabled || !runs_in_our_interpreter() ||
+        records_find(generator) != NULL) {
         return 0;
     }
     Record *record = records_add(generator);
@@ -49,21 +50,21 @@ generator_asend(PyObject *generator, PyObject *value)
 static void
 generator_finalize(PyObject *generator)
 {
-    const Record *record = core.is_enabled ? records_find(generator) : NULL;
+    const Record *record =
+        core.is_enabled && runs_in_our_interpreter() ? records_find(generator) : NULL;
     if (record == NULL) {
         original.finalize(generator);
         return;
     }
-    Frame frame;
-    frame_push(&frame, record, NULL);
+    Frame *frame = frame_push(record, NULL);
     original.finalize(generator);
-    frame_pop(&frame);
+    frame_pop(frame);
 }
 
 static void
 generator_dealloc(PyObject *generator)
 {
-    if (core.is_enabled) {
+    if (core.is_enabled && runs_in_our_interpreter()) {
         /* The loop keeps it alive until it is closed. */
         if (PyObject_CallFinalizerFromDealloc(generator) < 0) {
             return;

@@ -13,12 +13,20 @@
 
 static PyTypeObject *handle_type = NULL; /* owned */
 static PyTypeObject *timer_type = NULL;  /* owned */
+/* Owned; NULL before 3.14: what call_soon_threadsafe makes (handle_layout.threadsafe_type). */
+static PyTypeObject *threadsafe_type = NULL;
 
 /* The base class's `_run`, a Python function, owned: it speaks when a callback fails. */
 static PyObject *base_run = NULL;
 /* The base classes' `cancel`, owned. */
 static PyObject *base_cancel = NULL;
 static PyObject *base_cancel_timer = NULL;
+static PyObject *threadsafe_run = NULL;  /* owned: as base_run, of _ThreadSafeHandle */
+static PyObject *threadsafe_init = NULL; /* owned: its __init__ */
+static PyObject *threading = NULL;       /* owned: the module */
+static PyObject *str_RLock = NULL;       /* owned */
+static PyObject *str_acquire = NULL;     /* owned */
+static PyObject *str_release = NULL;     /* owned */
 static PyObject *str_timer_handle_cancelled = NULL; /* owned */
 static PyObject *str_get_debug = NULL;              /* owned */
 static PyObject *str_debug = NULL;                  /* owned */
@@ -35,9 +43,7 @@ static Py_ssize_t debug_stack_depth; /* asyncio.constants.DEBUG_STACK_DEPTH */
 static inline LiveRecord *
 live_of(PyObject *self)
 {
-    PyTypeObject *base =
-        Py_IS_TYPE(self, timer_type) ? handle_layout.timer_type : handle_layout.type;
-    return (LiveRecord *)((char *)self + base->tp_basicsize);
+    return (LiveRecord *)((char *)self + Py_TYPE(self)->tp_basicsize) - 1;
 }
 
 #define HANDLE_SLOT(self, name) SLOT_AT(self, handle_layout.name)
@@ -46,14 +52,22 @@ live_of(PyObject *self)
 
 static FreeList free_handles;
 static FreeList free_timers;
+static FreeList free_threadsafes;
+
+static inline FreeList *
+free_list_of(PyTypeObject *type)
+{
+    return type == handle_type  ? &free_handles
+           : type == timer_type ? &free_timers
+                                : &free_threadsafes;
+}
 
 /* Returns: new, with every slot NULL and the record zero, not yet tracked by the garbage
    collector; or NULL with MemoryError set. */
 static PyObject *
 allocate(PyTypeObject *type)
 {
-    PyObject *self =
-        free_list_take(type == timer_type ? &free_timers : &free_handles, type);
+    PyObject *self = free_list_take(free_list_of(type), type);
     if (self == NULL) {
         return NULL;
     }
@@ -89,7 +103,6 @@ static void
 handle_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    bool is_timer = type == timer_type;
     PyObject_GC_UnTrack(self);
     live_remove(live_of(self));
     if (SLOT_AT(self, type->tp_weaklistoffset) != NULL) {
@@ -102,11 +115,13 @@ handle_dealloc(PyObject *self)
     (void)handle_clear(self);
     Py_CLEAR(HANDLE_SLOT(self, cancelled));
     Py_CLEAR(HANDLE_SLOT(self, repr));
-    if (is_timer) {
+    if (type == timer_type) {
         Py_CLEAR(HANDLE_SLOT(self, when));
         Py_CLEAR(HANDLE_SLOT(self, scheduled));
+    } else if (type == threadsafe_type) {
+        Py_CLEAR(HANDLE_SLOT(self, lock));
     }
-    free_list_put(is_timer ? &free_timers : &free_handles, self);
+    free_list_put(free_list_of(type), self);
 }
 
 /* ---- Construction ------------------------------------------------------------------ */
@@ -149,16 +164,51 @@ source_traceback(bool is_timer)
     return stack;
 }
 
-/* What the two __init__ of asyncio.events do, and the birth of the resource.
-   `when` is NULL for a plain handle.
+/* Makes `self` the resource that it is, unless it is only to run a task's step.
+   Returns: 0, or -1 with an exception set. May run Python code: yes (an init hook). */
+static int
+bear(PyObject *self, PyObject *callback, PyObject *args, Kind kind)
+{
+    if (tasks_is_step(callback) || tracked_owner_of(callback, args) != NULL) {
+        return 0;
+    }
+    Record *record = &live_of(self)->record;
+    live_add(live_of(self), self);
+    record_born(record, kind);
+    return hooks_want(EVENT_INIT, kind) ? hooks_emit_init(record, KIND_NAMES[kind], self)
+                                        : 0;
+}
+
+/* In debug mode _ThreadSafeHandle's own __init__ is a line of the stack that is kept, and so
+   has to run.
    Returns: new, or NULL with an exception set. May run Python code: yes. */
 static PyObject *
-make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *args,
-            PyObject *loop, PyObject *context)
+make_threadsafe_in_debug_mode(PyObject *callback, PyObject *args, PyObject *loop,
+                              PyObject *context)
 {
-    int is_debug = loop_is_in_debug_mode(loop);
-    if (is_debug < 0) {
+    PyObject *self = allocate(threadsafe_type);
+    if (self == NULL) {
         return NULL;
+    }
+    PyObject_GC_Track(self);
+    PyObject *result = PyObject_CallFunctionObjArgs(threadsafe_init, self, callback, args,
+                                                    loop, context, NULL);
+    Py_XDECREF(result);
+    if (result == NULL || bear(self, callback, args, kind_of_handles) < 0) {
+        Py_CLEAR(self);
+    }
+    return self;
+}
+
+/* What the __init__ of asyncio.events' classes do, and the birth of the resource.
+   `when` is NULL for a plain handle.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
+static inline PyObject *
+make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *args,
+            PyObject *loop, PyObject *context, bool is_debug)
+{
+    if (is_debug && type == threadsafe_type) {
+        return make_threadsafe_in_debug_mode(callback, args, loop, context);
     }
     PyObject *self = allocate(type);
     if (self == NULL) {
@@ -183,19 +233,26 @@ make_handle(PyTypeObject *type, PyObject *when, PyObject *callback, PyObject *ar
         goto error;
     }
 
-    if (!tasks_is_step(callback) && tracked_owner_of(callback) == NULL) {
-        Record *record = &live_of(self)->record;
-        live_add(live_of(self), self);
-        record_born(record, when != NULL ? KIND_TIMER_HANDLE : kind_of_handles);
-        if (hooks_want(EVENT_INIT, record->kind) &&
-            hooks_emit_init(record, KIND_NAMES[record->kind], self) < 0) {
+    if (type == threadsafe_type) {
+        HANDLE_SLOT(self, lock) = PyObject_CallMethodNoArgs(threading, str_RLock);
+        if (HANDLE_SLOT(self, lock) == NULL) {
             goto error;
         }
+    }
+    if (bear(self, callback, args, when != NULL ? KIND_TIMER_HANDLE : kind_of_handles) <
+        0) {
+        goto error;
     }
     return self;
 error:
     Py_DECREF(self);
     return NULL;
+}
+
+PyObject *
+handles_make(PyObject *callback, PyObject *args, PyObject *loop, PyObject *context)
+{
+    return make_handle(handle_type, NULL, callback, args, loop, context, false);
 }
 
 Record *
@@ -209,41 +266,13 @@ handles_record_of(PyObject *object)
 }
 
 PyObject *
-handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, Py_ssize_t nargs)
+handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args, size_t nargsf,
+                       PyObject *kwnames)
 {
     Kind outer = kind_of_handles;
     kind_of_handles = kind;
-    PyObject *result = PyObject_Vectorcall(fn, args, (size_t)nargs, NULL);
+    PyObject *result = PyObject_Vectorcall(fn, args, nargsf, kwnames);
     kind_of_handles = outer;
-    return result;
-}
-
-/* Calls the class as if we were not there: for arguments that do not fit, so that the
-   error is asyncio's, and for forms that we do not know.
-   Returns: new, or NULL with an exception set. May run Python code: yes. */
-static PyObject *
-call_base_class(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    PyObject *result = NULL;
-    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
-    /* Owned. */
-    PyObject *positional = PyTuple_New(nargs);
-    PyObject *keywords = PyDict_New();
-    if (positional == NULL || keywords == NULL) {
-        goto done;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        PyTuple_SET_ITEM(positional, i, Py_NewRef(args[i]));
-    }
-    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
-        if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]) < 0) {
-            goto done;
-        }
-    }
-    result = PyType_Type.tp_call(class, positional, keywords);
-done:
-    Py_XDECREF(positional);
-    Py_XDECREF(keywords);
     return result;
 }
 
@@ -262,21 +291,25 @@ construct(PyObject *class, PyTypeObject *type, int leading, PyObject *const *arg
                PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), str_context) == 0) {
         context = rest[3];
     } else if (nargs != 3 || nkwargs != 0) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
     }
     /* Foreign contexts with a run() of their own, and odd `args`, are the Python class's
        business. */
     if (!PyTuple_CheckExact(rest[1]) && !PyList_CheckExact(rest[1])) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
     }
     if (context != Py_None && !PyContext_CheckExact(context)) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
     }
     if (leading > 0 && !PyFloat_CheckExact(args[0])) {
-        return call_base_class(class, args, nargsf, kwnames);
+        return call_class_as_ever(class, args, nargsf, kwnames);
+    }
+    int is_debug = loop_is_in_debug_mode(rest[2]);
+    if (is_debug < 0) {
+        return NULL;
     }
     return make_handle(type, leading > 0 ? args[0] : NULL, rest[0], rest[1], rest[2],
-                       context);
+                       context, is_debug);
 }
 
 static PyObject *
@@ -289,6 +322,13 @@ static PyObject *
 construct_timer(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     return construct(class, timer_type, 1, args, nargsf, kwnames);
+}
+
+static PyObject *
+construct_threadsafe(PyObject *class, PyObject *const *args, size_t nargsf,
+                     PyObject *kwnames)
+{
+    return construct(class, threadsafe_type, 0, args, nargsf, kwnames);
 }
 
 /* ---- Running ----------------------------------------------------------------------- */
@@ -398,7 +438,8 @@ run_in_debug_mode(PyObject *self, Step *step)
     if (tell(step, EVENT_BEFORE) < 0) {
         return -1;
     }
-    PyObject *result = PyObject_CallOneArg(base_run, self);
+    PyObject *run = Py_IS_TYPE(self, threadsafe_type) ? threadsafe_run : base_run;
+    PyObject *result = PyObject_CallOneArg(run, self);
     int status = result != NULL ? 0 : -1;
     Py_XDECREF(result);
     return status | tell(step, EVENT_AFTER);
@@ -459,11 +500,11 @@ handle_run(PyObject *self, PyObject *unused)
     Step step;
     Step *own = NULL; /* a task's step is the task's: it begins and ends by itself */
     Record *record = &live_of(self)->record;
-    PyObject *owner = NULL; /* borrowed from callback */
+    PyObject *owner = NULL; /* borrowed from callback or args */
     if (record->async_id != 0) {
         own = &step;
         step_begin(own, record, self);
-    } else if ((owner = tracked_owner_of(callback)) != NULL) {
+    } else if ((owner = tracked_owner_of(callback, args)) != NULL) {
         own = &step;
         step_begin_listed(own, records_find(owner), owner);
     }
@@ -519,11 +560,50 @@ handle_cancel(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* _ThreadSafeHandle._run: nobody can cancel it while it runs, and what was cancelled after
+   the loop has looked does not run. */
+static PyObject *
+handle_run_threadsafe(PyObject *self, PyObject *unused)
+{
+    PyObject *result = NULL;
+    /* Owned. */
+    PyObject *lock = Py_XNewRef(HANDLE_SLOT(self, lock));
+    PyObject *acquired =
+        lock != NULL ? PyObject_CallMethodNoArgs(lock, str_acquire) : NULL;
+    if (acquired == NULL) {
+        if (lock == NULL) {
+            PyErr_SetString(PyExc_AttributeError, "_lock");
+        }
+        Py_XDECREF(lock);
+        return NULL;
+    }
+    Py_DECREF(acquired);
+
+    result = HANDLE_SLOT(self, cancelled) == Py_True ? Py_NewRef(Py_None)
+                                                     : handle_run(self, NULL);
+
+    PyObject *exception = PyErr_GetRaisedException();
+    PyObject *released = PyObject_CallMethodNoArgs(lock, str_release);
+    if (released == NULL) {
+        Py_CLEAR(result);
+        Py_XDECREF(exception);
+    } else {
+        Py_DECREF(released);
+        PyErr_SetRaisedException(exception);
+    }
+    Py_DECREF(lock);
+    return result;
+}
+
 /* ---- Ordering of timers ------------------------------------------------------------ */
 
 static Py_hash_t
 timer_hash(PyObject *self)
 {
+    if (HANDLE_SLOT(self, when) == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_when");
+        return -1;
+    }
     return PyObject_Hash(HANDLE_SLOT(self, when));
 }
 
@@ -584,6 +664,19 @@ static PyType_Slot handle_slots[] = {
     {0, NULL},
 };
 
+static PyMethodDef threadsafe_methods[] = {
+    {"_run", handle_run_threadsafe, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot threadsafe_slots[] = {
+    {Py_tp_dealloc, handle_dealloc},
+    {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
+    {Py_tp_methods, threadsafe_methods},
+    {0, NULL},
+};
+
 static PyType_Slot timer_slots[] = {
     {Py_tp_dealloc, handle_dealloc},
     {Py_tp_traverse, handle_traverse},
@@ -624,6 +717,29 @@ import_object(const char *module_name, const char *name, const char *attribute)
     return object;
 }
 
+/* Returns: 0, or -1 with an exception set. */
+static int
+prepare_threadsafe(void)
+{
+    PyTypeObject *base = handle_layout.threadsafe_type;
+    if (base == NULL) {
+        return 0;
+    }
+    str_RLock = PyUnicode_InternFromString("RLock");
+    str_acquire = PyUnicode_InternFromString("acquire");
+    str_release = PyUnicode_InternFromString("release");
+    threading = PyImport_ImportModule("threading");
+    threadsafe_run = PyObject_GetAttrString((PyObject *)base, "_run");
+    threadsafe_init = PyObject_GetAttrString((PyObject *)base, "__init__");
+    if (str_RLock == NULL || str_acquire == NULL || str_release == NULL ||
+        threading == NULL || threadsafe_run == NULL || threadsafe_init == NULL) {
+        return -1;
+    }
+    threadsafe_type =
+        make_type(base, "asyncio.events._ThreadSafeHandle", threadsafe_slots);
+    return threadsafe_type != NULL ? 0 : -1;
+}
+
 int
 handles_prepare(void)
 {
@@ -657,6 +773,9 @@ handles_prepare(void)
     if (handle_type == NULL) {
         return -1;
     }
+    if (prepare_threadsafe() < 0) {
+        return -1;
+    }
     timer_type =
         make_type(handle_layout.timer_type, "asyncio.events.TimerHandle", timer_slots);
     return timer_type != NULL ? 0 : -1;
@@ -667,6 +786,9 @@ handles_install(void)
 {
     set_class_vectorcall(handle_layout.type, construct_handle);
     set_class_vectorcall(handle_layout.timer_type, construct_timer);
+    if (threadsafe_type != NULL) {
+        set_class_vectorcall(handle_layout.threadsafe_type, construct_threadsafe);
+    }
 }
 
 void
@@ -674,4 +796,7 @@ handles_uninstall(void)
 {
     set_class_vectorcall(handle_layout.type, NULL);
     set_class_vectorcall(handle_layout.timer_type, NULL);
+    if (threadsafe_type != NULL) {
+        set_class_vectorcall(handle_layout.threadsafe_type, NULL);
+    }
 }

@@ -17,12 +17,18 @@ int handles_prepare(void);
 void handles_install(void);
 void handles_uninstall(void);
 
+/* Handle(callback, args, loop, context) for a loop that is not in debug mode; context is a
+   Context or None. Returns: new, or NULL with an exception set. May run Python code: yes (an
+   init hook). */
+PyObject *handles_make(PyObject *callback, PyObject *args, PyObject *loop,
+                       PyObject *context);
+
 /* Returns: the record of a handle of ours that is a resource of its own, else NULL. */
 Record *handles_record_of(PyObject *object);
 
-/* fn(*args), which makes one handle, as a resource of this kind: that of a watch, or of a
+/* fn(*args, **kwargs), which makes one handle, as a resource of this kind: that of a watch, or of a
    signal. Returns: new, or NULL with an exception set. May run Python code: yes. */
 PyObject *handles_call_with_kind(Kind kind, PyObject *fn, PyObject *const *args,
-                                 Py_ssize_t nargs);
+                                 size_t nargsf, PyObject *kwnames);
 
 #endif

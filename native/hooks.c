@@ -23,12 +23,15 @@ typedef struct HookList {
 } HookList;
 
 static HookList *current_list = NULL;
-static HookList *next_list = NULL; /* NULL: no change waits */
-static int telling_depth = 0;
+static HookList *next_list = NULL;              /* NULL: no change waits */
+static int telling_depth = 0;                   /* of all threads */
+static _Thread_local int own_telling_depth = 0; /* of this one */
 
 uint32_t hooks_wanted[EVENT_COUNT];
 bool hooks_hear_steps = false;
 void (*hooks_wanted_changed)(void) = NULL;
+
+static bool are_hooks_muted = false;
 
 static void
 list_free(HookList *list)
@@ -62,15 +65,13 @@ list_copy(const HookList *list, const Hook *without)
     return copy;
 }
 
-/* Puts next_list in force. May run Python code: yes (a dropped hook's dealloc). */
+/* Finds out who wants to hear of what. */
 static void
-apply_next_list(void)
+update_wanted(void)
 {
-    HookList *old = current_list;
-    current_list = next_list;
-    next_list = NULL;
+    Py_ssize_t count = current_list != NULL && !are_hooks_muted ? current_list->count : 0;
     memset(hooks_wanted, 0, sizeof(hooks_wanted));
-    for (Py_ssize_t i = 0; i < current_list->count; i++) {
+    for (Py_ssize_t i = 0; i < count; i++) {
         Hook *hook = current_list->hooks[i];
         for (int event = 0; event < EVENT_COUNT; event++) {
             if (hook->callbacks[event] != NULL) {
@@ -83,7 +84,28 @@ apply_next_list(void)
     if (hooks_wanted_changed != NULL) {
         hooks_wanted_changed();
     }
+}
+
+/* Puts next_list in force. May run Python code: yes (a dropped hook's dealloc). */
+static void
+apply_next_list(void)
+{
+    HookList *old = current_list;
+    current_list = next_list;
+    next_list = NULL;
+    update_wanted();
     list_free(old);
+}
+
+PyObject *
+hooks_call_unheard(PyObject *function)
+{
+    are_hooks_muted = true;
+    update_wanted();
+    PyObject *result = PyObject_CallNoArgs(function);
+    are_hooks_muted = false;
+    update_wanted();
+    return result;
 }
 
 /* Adds or removes `hook`. Returns: 0, or -1 with an exception set. */
@@ -229,6 +251,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
     HookList *list = current_list;
 
     telling_depth++;
+    own_telling_depth++;
     for (Py_ssize_t i = 0; i < list->count; i++) {
         Hook *hook = list->hooks[i];
         PyObject *callback = hook->callbacks[event];
@@ -249,6 +272,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
         }
     }
     telling_depth--;
+    own_telling_depth--;
     if (telling_depth == 0 && next_list != NULL) {
         apply_next_list();
     }
@@ -263,21 +287,31 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
 }
 
 int
-hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
+hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource)
 {
     int status = -1;
     unsigned int kind = record->kind;
     /* Owned. */
     PyObject *async_id = PyLong_FromUnsignedLongLong(record->async_id);
-    PyObject *type = PyUnicode_InternFromString(type_name);
     PyObject *created_by = PyLong_FromUnsignedLongLong(record->created_by);
-    if (async_id != NULL && type != NULL && created_by != NULL) {
-        PyObject *args[] = {async_id, type, created_by, resource};
+    if (async_id != NULL && created_by != NULL) {
+        PyObject *args[] = {async_id, type_name, created_by, resource};
         status = tell(EVENT_INIT, kind, args, 4);
     }
     Py_XDECREF(async_id);
-    Py_XDECREF(type);
     Py_XDECREF(created_by);
+    return status;
+}
+
+int
+hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
+{
+    PyObject *type = PyUnicode_InternFromString(type_name);
+    if (type == NULL) {
+        return -1;
+    }
+    int status = hooks_emit_init_named(record, type, resource);
+    Py_DECREF(type);
     return status;
 }
 
@@ -308,7 +342,8 @@ typedef struct Death {
 
 static Death *deaths = NULL;
 static size_t deaths_capacity = 0;
-static bool is_flushing = false;
+static bool is_flushing = false;                    /* some thread */
+static _Thread_local bool is_flushing_here = false; /* this one */
 static bool is_flush_pending = false;
 size_t hooks_destroys_queued = 0;
 
@@ -344,7 +379,8 @@ hooks_flush_destroys(void)
     if (is_flushing || telling_depth > 0) {
         return;
     }
-    is_flushing = true;
+    is_flushing = is_flushing_here = true;
+    PyObject *outer = PyErr_GetRaisedException();
     /* A callback may cause more deaths: they join the queue that we walk. */
     for (size_t i = 0; i < hooks_destroys_queued; i++) {
         Death death = deaths[i];
@@ -353,12 +389,26 @@ hooks_flush_destroys(void)
             PyErr_WriteUnraisable(NULL);
         }
     }
+    PyErr_SetRaisedException(outer);
     hooks_destroys_queued = 0;
-    is_flushing = false;
+    is_flushing = is_flushing_here = false;
     if (deaths_capacity > 4096) { /* one burst must not stay for ever */
         PyMem_RawFree(deaths);
         deaths = NULL;
         deaths_capacity = 0;
+    }
+}
+
+void
+hooks_after_fork(void)
+{
+    telling_depth = own_telling_depth;
+    if (telling_depth == 0 && next_list != NULL) {
+        apply_next_list();
+    }
+    if (is_flushing && !is_flushing_here) {
+        hooks_destroys_queued = 0; /* that thread's, whom the parent tells */
+        is_flushing = false;
     }
 }
 

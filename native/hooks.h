@@ -33,6 +33,7 @@ hooks_want(Event event, unsigned int kind)
    `raises` lets the exception out.
    Returns: 0, or -1 with that exception set. May run Python code: yes. */
 int hooks_emit_init(const Record *record, const char *type_name, PyObject *resource);
+int hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource);
 int hooks_emit(Event event, uint64_t async_id, unsigned int kind);
 
 /* Puts a death on the queue. Never runs Python code: safe inside a dealloc. */
@@ -52,6 +53,13 @@ record_died(const Record *record)
 void hooks_flush_destroys(void);
 
 extern size_t hooks_destroys_queued;
+
+/* Calls `function` with no argument while no hook hears of anything.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
+PyObject *hooks_call_unheard(PyObject *function);
+
+/* To be called in a forked child: callbacks that other threads were in will not return. */
+void hooks_after_fork(void);
 
 /* Switches on what Hook.enable() calls to have events made that cost something even
    unheard (settled). Set by tasks.c. */

@@ -1,16 +1,9 @@
 #include "internals.h"
 #include "compat.h"
+#include "internals_frames.h"
 
 #include <string.h>
 #include <structmember.h>
-
-#define Py_BUILD_CORE 1
-#if PY_VERSION_HEX >= 0x030e0000
-#include <internal/pycore_interpframe.h>
-#else
-#include <internal/pycore_frame.h>
-#endif
-#undef Py_BUILD_CORE
 
 HandleLayout handle_layout;
 PyTypeObject *task_type = NULL;
@@ -26,7 +19,7 @@ typedef struct StepWrapper {
 static PyTypeObject *step_wrapper_type = NULL; /* owned */
 static PyMethodDef *wakeup_definition =
     NULL; /* of the builtin method that wakes a task */
-static Py_ssize_t code_extra_index = -1;
+Py_ssize_t code_extra_index = -1;
 
 /* ---- Learning ---------------------------------------------------------------------- */
 
@@ -63,6 +56,27 @@ learn_slot(PyTypeObject *type, const char *name, Py_ssize_t *offset)
     return 0;
 }
 
+/* Whether a code object gives back, where we look, the number that it is to keep.
+   Returns: 0, or -1 with RuntimeError set. */
+static int
+check_code_extra(void)
+{
+    PyCodeObject *code = PyCode_NewEmpty("asynchooks", "probe", 1); /* owned */
+    if (code == NULL) {
+        return -1;
+    }
+    uintptr_t before = code_get_extra(code);
+    code_set_extra(code, 3);
+    bool is_kept = before == 0 && code_get_extra(code) == 3;
+    Py_DECREF(code);
+    if (!is_kept) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "code objects do not keep a number as expected");
+        return -1;
+    }
+    return 0;
+}
+
 int
 internals_learn_frames(void)
 {
@@ -90,11 +104,45 @@ internals_learn_frames(void)
                         "code objects have no room for a number of ours");
         goto error;
     }
-    status = 0;
+    status = check_code_extra();
 error:
     Py_XDECREF(frame);
     return status;
 }
+
+#if PY_VERSION_HEX >= 0x030e0000
+
+/* From 3.14 on call_soon_threadsafe makes handles of a class of its own: a Handle with a
+   lock. Returns: 0, or -1 with an exception set. */
+static int
+learn_threadsafe_handle(HandleLayout *layout)
+{
+    PyTypeObject *type = import_type("asyncio.events", "_ThreadSafeHandle");
+    layout->threadsafe_type = type;
+    if (type == NULL || learn_slot(type, "_lock", &layout->lock) < 0) {
+        return -1;
+    }
+    Py_ssize_t expected = layout->type->tp_basicsize + (Py_ssize_t)sizeof(PyObject *);
+    if (type->tp_base != layout->type || type->tp_basicsize != expected ||
+        type->tp_dictoffset != 0) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "asyncio's thread-safe handles have %zd bytes, expected %zd",
+                     type->tp_basicsize, expected);
+        return -1;
+    }
+    return 0;
+}
+
+#else
+
+static int
+learn_threadsafe_handle(HandleLayout *layout)
+{
+    layout->threadsafe_type = NULL;
+    return 0;
+}
+
+#endif
 
 /* Returns: 0, or -1 with RuntimeError set. */
 static int
@@ -104,6 +152,15 @@ learn_handles(void)
     layout->type = import_type("asyncio.events", "Handle");
     layout->timer_type = import_type("asyncio.events", "TimerHandle");
     if (layout->type == NULL || layout->timer_type == NULL) {
+        return -1;
+    }
+    /* Only type itself, and not a metaclass, makes objects by a class's vectorcall. */
+    if (!Py_IS_TYPE(layout->type, &PyType_Type) ||
+        !Py_IS_TYPE(layout->timer_type, &PyType_Type) ||
+        layout->type->tp_vectorcall != NULL ||
+        layout->timer_type->tp_vectorcall != NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "somebody else makes asyncio's handles already");
         return -1;
     }
     const struct {
@@ -140,6 +197,23 @@ learn_handles(void)
                      expected, expected + 2 * (Py_ssize_t)sizeof(void *));
         return -1;
     }
+    return learn_threadsafe_handle(layout);
+}
+
+/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
+   Returns: 0, or -1 with RuntimeError set. */
+static int
+check_init(PyTypeObject *type)
+{
+    PyObject *dict = PyType_GetDict(type);
+    PyObject *wrapper = PyDict_GetItemString(dict, "__init__"); /* borrowed */
+    Py_DECREF(dict);
+    if (wrapper == NULL || !Py_IS_TYPE(wrapper, &PyWrapperDescr_Type) ||
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped != (void *)type->tp_init) {
+        PyErr_Format(PyExc_RuntimeError, "%s.__init__ does not stand for its slot",
+                     type->tp_name);
+        return -1;
+    }
     return 0;
 }
 
@@ -154,7 +228,8 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
     }
     task_type = import_type("_asyncio", "Task");
     future_type = import_type("_asyncio", "Future");
-    if (task_type == NULL || future_type == NULL) {
+    if (task_type == NULL || future_type == NULL || check_init(task_type) < 0 ||
+        check_init(future_type) < 0) {
         return -1;
     }
     if (!PyObject_TypeCheck(task, task_type)) {
@@ -288,6 +363,33 @@ exchange_dealloc(PyTypeObject *type, destructor old, destructor new)
     for_each_subclass(type, exchange_dealloc_of, &exchange);
 }
 
+PyObject *
+call_class_as_ever(PyObject *class, PyObject *const *args, size_t nargsf,
+                   PyObject *kwnames)
+{
+    PyObject *result = NULL;
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    /* Owned. */
+    PyObject *positional = PyTuple_New(nargs);
+    PyObject *keywords = PyDict_New();
+    if (positional == NULL || keywords == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        PyTuple_SET_ITEM(positional, i, Py_NewRef(args[i]));
+    }
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]) < 0) {
+            goto done;
+        }
+    }
+    result = PyType_Type.tp_call(class, positional, keywords);
+done:
+    Py_XDECREF(positional);
+    Py_XDECREF(keywords);
+    return result;
+}
+
 /* Returns: the descriptor of C method `name`, borrowed, or NULL without an exception. */
 static PyMethodDescrObject *
 method_descriptor(PyTypeObject *type, const char *name)
@@ -338,40 +440,26 @@ set_async_generator_functions(AsyncGeneratorFunctions functions)
     Py_DECREF(dict);
 }
 
-#if PY_VERSION_HEX >= 0x030e0000
-
-/* object.__new__ for a class whose own it is not any more. */
+/* From 3.14 on the interpreter makes objects of a class that has a Python __init__ without
+   calling the class, where that happens often, and so without looking at its vectorcall. It
+   does so only for a class whose objects are allocated by PyType_GenericAlloc itself. Not
+   tp_new, which would keep it from that, too: object.__new__ refuses a class that has
+   another. Before 3.14 a class without a __dict__ is never made so; the exchange is harmless
+   there. */
 static PyObject *
-new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+allocate_as_ever(PyTypeObject *type, Py_ssize_t count)
 {
-    PyObject *result = NULL;
-    PyObject *nothing = PyTuple_New(0); /* owned */
-    if (nothing != NULL) {
-        result = PyBaseObject_Type.tp_new(type, nothing, NULL);
-        Py_DECREF(nothing);
-    }
-    return result;
+    return PyType_GenericAlloc(type, count);
 }
-
-/* From 3.14 on the interpreter makes objects of a simple class, one with object's tp_new,
-   without calling the class, where that happens often. With another tp_new it does not. */
-static void
-keep_from_specializing(PyTypeObject *type, bool is_kept)
-{
-    newfunc from = is_kept ? PyBaseObject_Type.tp_new : new_object;
-    if (type->tp_new == from) {
-        type->tp_new = is_kept ? new_object : PyBaseObject_Type.tp_new;
-    }
-}
-
-#else
 
 static void
 keep_from_specializing(PyTypeObject *type, bool is_kept)
 {
+    allocfunc from = is_kept ? PyType_GenericAlloc : allocate_as_ever;
+    if (type->tp_alloc == from) {
+        type->tp_alloc = is_kept ? allocate_as_ever : PyType_GenericAlloc;
+    }
 }
-
-#endif
 
 void
 set_class_vectorcall(PyTypeObject *type, vectorcallfunc function)
@@ -391,6 +479,19 @@ method_definition(PyTypeObject *type, const char *name)
         return NULL;
     }
     return method->d_method;
+}
+
+vectorcallfunc
+set_function_vectorcall(PyObject *function, vectorcallfunc vectorcall)
+{
+    vectorcallfunc before = ((PyFunctionObject *)function)->vectorcall;
+#if PY_VERSION_HEX >= 0x030c0000
+    PyFunction_SetVectorcall((PyFunctionObject *)function, vectorcall);
+#else
+    /* Python code that calls the function goes on to run its bytecode. */
+    ((PyFunctionObject *)function)->vectorcall = vectorcall;
+#endif
+    return before;
 }
 
 PyMethodDef *
@@ -445,67 +546,7 @@ set_type_attribute(PyTypeObject *type, PyObject *name, PyObject *value)
     return status;
 }
 
-/* ---- Frames ------------------------------------------------------------------------ */
-
-/* Returns: `frame`, or the nearest one that called it, that runs code of Python. From 3.12
-   on there are some that the interpreter puts between for itself. */
-static InterpreterFrame *
-skip_shims(InterpreterFrame *frame)
-{
-#if PY_VERSION_HEX >= 0x030e0000
-    while (frame != NULL &&
-           (frame->owner == FRAME_OWNED_BY_INTERPRETER || _PyFrame_IsIncomplete(frame))) {
-#elif PY_VERSION_HEX >= 0x030c0000
-    while (frame != NULL &&
-           (frame->owner == FRAME_OWNED_BY_CSTACK || _PyFrame_IsIncomplete(frame))) {
-#else
-    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
-#endif
-        frame = frame->previous;
-    }
-    return frame;
-}
-
-InterpreterFrame *
-frame_current(void)
-{
-    PyThreadState *thread = PyThreadState_Get();
-#if PY_VERSION_HEX >= 0x030d0000
-    return skip_shims(thread->current_frame);
-#else
-    return skip_shims(thread->cframe->current_frame);
-#endif
-}
-
-InterpreterFrame *
-frame_previous(InterpreterFrame *frame)
-{
-    return skip_shims(frame->previous);
-}
-
-PyCodeObject *
-frame_code(InterpreterFrame *frame)
-{
-#if PY_VERSION_HEX >= 0x030d0000
-    return _PyFrame_GetCode(frame);
-#else
-    return frame->f_code;
-#endif
-}
-
-int
-frame_instruction(InterpreterFrame *frame)
-{
-    return _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
-}
-
-uintptr_t
-code_get_extra(PyCodeObject *code)
-{
-    void *value = NULL;
-    (void)PyUnstable_Code_GetExtra((PyObject *)code, code_extra_index, &value);
-    return (uintptr_t)value;
-}
+/* ---- Code -------------------------------------------------------------------------- */
 
 void
 code_set_extra(PyCodeObject *code, uintptr_t value)

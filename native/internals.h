@@ -9,13 +9,17 @@
 
 #include "core.h"
 
-/* Where the slots of asyncio.events.Handle and TimerHandle lie, from their member
+/* Where the slots of asyncio.events.Handle and its subclasses lie, from their member
    descriptors. */
 typedef struct HandleLayout {
     PyTypeObject *type;       /* owned: asyncio.events.Handle */
     PyTypeObject *timer_type; /* owned: asyncio.events.TimerHandle */
+    /* owned: asyncio.events._ThreadSafeHandle, which call_soon_threadsafe makes from 3.14 on;
+       NULL where there is none. */
+    PyTypeObject *threadsafe_type;
     Py_ssize_t callback, args, cancelled, context, loop, repr, source_traceback;
     Py_ssize_t when, scheduled; /* of TimerHandle */
+    Py_ssize_t lock;            /* of _ThreadSafeHandle */
 } HandleLayout;
 
 extern HandleLayout handle_layout;
@@ -50,6 +54,26 @@ typedef struct StepFunctions {
 StepFunctions get_step_functions(void);
 void set_step_functions(StepFunctions functions);
 
+/* Whether the interpreter that runs here is the one that we work in. */
+static inline bool
+runs_in_our_interpreter(void)
+{
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
+}
+
+/* Whether `task` is of the interpreter that we work for. A sub-interpreter's tasks come to us,
+   too, perhaps while another GIL than ours is held: the definition of a task's wake-up is one
+   for the whole process, and on 3.11 so are the types. */
+static inline bool
+is_of_our_interpreter(PyObject *task)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyObject_TypeCheck(task, future_type); /* each interpreter has its own */
+#else
+    return runs_in_our_interpreter();
+#endif
+}
+
 /* Exchanges a slot of `type`, and the slot wrapper that Python code reaches it by, for
    `type` and those of its subclasses that inherited `old`. */
 void exchange_init(PyTypeObject *type, initproc old, initproc new);
@@ -70,6 +94,17 @@ void set_async_generator_functions(AsyncGeneratorFunctions functions);
 /* Makes a call of the class `type` itself go to `function` (NULL: as before). */
 void set_class_vectorcall(PyTypeObject *type, vectorcallfunc function);
 
+/* Calls a class as if it had no vectorcall: for arguments that do not fit, so that the error
+   is the class's own, and for forms that we do not know.
+   Returns: new, or NULL with an exception set. May run Python code: yes. */
+PyObject *call_class_as_ever(PyObject *class, PyObject *const *args, size_t nargsf,
+                             PyObject *kwnames);
+
+/* Makes calls of a Python function from C, and where the interpreter allows it those of
+   Python code, go to `vectorcall`, which has to do the same.
+   Returns: what they went to before. */
+vectorcallfunc set_function_vectorcall(PyObject *function, vectorcallfunc vectorcall);
+
 /* The definition behind a C method of `type`, whose descriptor, and whoever holds it, stay
    the same when it is set. Of the two definitions only the function may differ.
    Returns: borrowed, or NULL with RuntimeError set. */
@@ -86,25 +121,7 @@ void set_method_definition(PyTypeObject *type, const char *name, PyMethodDef *de
    without an exception. */
 PyObject *lookup_in_type(PyTypeObject *type, PyObject *name);
 
-/* ---- Frames ------------------------------------------------------------------------ */
-
-/* CPython's _PyInterpreterFrame: walked without making a frame object of each. */
-typedef struct _PyInterpreterFrame InterpreterFrame;
-
-/* Returns: the innermost frame of this thread that runs Python code, or NULL. */
-InterpreterFrame *frame_current(void);
-
-/* Returns: the frame that called `frame`, or NULL. */
-InterpreterFrame *frame_previous(InterpreterFrame *frame);
-
-/* Returns: its code, borrowed. */
-PyCodeObject *frame_code(InterpreterFrame *frame);
-
-/* The index of the instruction that it is at, in bytes. */
-int frame_instruction(InterpreterFrame *frame);
-
-/* A small number of ours that a code object keeps for us; 0 until it is set. */
-uintptr_t code_get_extra(PyCodeObject *code);
+/* Has `code` keep a small number of ours, for code_get_extra() of internals_frames.h. */
 void code_set_extra(PyCodeObject *code, uintptr_t value);
 
 /* Sets (value) or deletes (NULL) an attribute of any type, immutable ones too.

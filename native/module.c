@@ -7,13 +7,53 @@
 #include "handles.h"
 #include "hooks.h"
 #include "internals.h"
+#include "jobs.h"
+#include "protocols.h"
 #include "records.h"
+#include "registry.h"
 #include "resources.h"
 #include "sites.h"
 #include "snapshot.h"
+#include "standard_loop.h"
 #include "steps.h"
 #include "tasks.h"
 #include "tracked.h"
+#include "wrappers.h"
+
+/* A forked child's only thread is its main thread, whichever it was. */
+static PyObject *
+after_fork(PyObject *module, PyObject *unused)
+{
+    core.main_thread = PyThread_get_thread_ident();
+    hooks_after_fork();
+    Py_RETURN_NONE;
+}
+
+/* Whichever thread imports us first, the main thread is the interpreter's.
+   Returns: 0, or -1 with an exception set. May run Python code: yes (import). */
+static int
+learn_main_thread(void)
+{
+    int status = -1;
+    /* Owned. */
+    PyObject *ident = NULL;
+    PyObject *thread = NULL;
+    PyObject *threading = PyImport_ImportModule("threading");
+    if (threading != NULL) {
+        thread = PyObject_CallMethod(threading, "main_thread", NULL);
+    }
+    if (thread != NULL) {
+        ident = PyObject_GetAttrString(thread, "ident");
+    }
+    if (ident != NULL) {
+        core.main_thread = PyLong_AsUnsignedLong(ident);
+        status = PyErr_Occurred() ? -1 : 0;
+    }
+    Py_XDECREF(ident);
+    Py_XDECREF(thread);
+    Py_XDECREF(threading);
+    return status;
+}
 
 static PyObject *
 configure(PyObject *module, PyObject *args)
@@ -24,8 +64,8 @@ configure(PyObject *module, PyObject *args)
         return NULL;
     }
     if (internals_learn(step, wakeup, task) < 0 || handles_prepare() < 0 ||
-        tasks_prepare() < 0 || generators_prepare() < 0 || tracked_prepare() < 0 ||
-        callbacks_prepare() < 0) {
+        tasks_prepare() < 0 || generators_prepare() < 0 || registry_prepare() < 0 ||
+        standard_loop_prepare() < 0 || tracked_prepare() < 0 || callbacks_prepare() < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -60,6 +100,12 @@ set_options(PyObject *module, PyObject *args)
 }
 
 static PyObject *
+call_unheard(PyObject *module, PyObject *function)
+{
+    return hooks_call_unheard(function);
+}
+
+static PyObject *
 enable(PyObject *module, PyObject *unused)
 {
     if (!internals_are_learnt()) {
@@ -72,6 +118,8 @@ enable(PyObject *module, PyObject *unused)
         handles_install();
         tasks_install();
         generators_install();
+        registry_install();
+        standard_loop_install();
     }
     Py_RETURN_NONE;
 }
@@ -84,6 +132,8 @@ disable(PyObject *module, PyObject *unused)
         handles_uninstall();
         tasks_uninstall();
         generators_uninstall();
+        registry_uninstall();
+        standard_loop_uninstall();
         tracked_clear();
         records_clear();
     }
@@ -165,10 +215,12 @@ call_detached(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     const Record nobody = {0};
-    Frame frame;
-    frame_push(&frame, &nobody, NULL);
+    Frame *frame = frame_push(&nobody, NULL);
+    if (frame == NULL) {
+        return PyErr_NoMemory();
+    }
     PyObject *result = PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), NULL);
-    frame_pop(&frame);
+    frame_pop(frame);
     return result;
 }
 
@@ -225,22 +277,48 @@ py_delete_type_attribute(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* (created_by, root, site) of an object, or with None of what executes now: what made that
+   which it makes, for track(). */
+static PyObject *
+origin(PyObject *module, PyObject *object)
+{
+    Origin found = protocols_origin(object != Py_None ? object : NULL);
+    return Py_BuildValue("KKH", (unsigned long long)found.created_by,
+                         (unsigned long long)found.root, found.site);
+}
+
 static PyObject *
 track(PyObject *module, PyObject *args)
 {
     PyObject *object; /* borrowed */
     int kind;
     const char *type_name;
-    if (!PyArg_ParseTuple(args, "Ois:track", &object, &kind, &type_name)) {
+    unsigned long long created_by = 0, root = 0;
+    unsigned short site = SITE_UNKNOWN;
+    if (!PyArg_ParseTuple(args, "Ois|(KKH):track", &object, &kind, &type_name,
+                          &created_by, &root, &site)) {
         return NULL;
     }
     if (kind < KIND_RESOURCE || kind >= KIND_COUNT) {
         PyErr_Format(PyExc_ValueError, "no object can be tracked as kind %d", kind);
         return NULL;
     }
-    if (tracked_add(object, (Kind)kind, type_name) < 0) {
+    Origin origin = {created_by, root, site};
+    bool is_of_here = PyTuple_GET_SIZE(args) == 3;
+    if (tracked_add(object, (Kind)kind, type_name, is_of_here ? NULL : &origin) < 0) {
         return NULL;
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+set_lookups(PyObject *module, PyObject *functions)
+{
+    if (functions != Py_None && !PyTuple_Check(functions)) {
+        PyErr_Format(PyExc_TypeError, "%R is no tuple of functions", functions);
+        return NULL;
+    }
+    jobs_set_lookups(functions != Py_None ? functions : NULL);
     Py_RETURN_NONE;
 }
 
@@ -310,7 +388,8 @@ call_with_kind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         }
         return NULL;
     }
-    return handles_call_with_kind((Kind)kind, args[1], args + 2, nargs - 2);
+    return handles_call_with_kind((Kind)kind, args[1], args + 2, (size_t)(nargs - 2),
+                                  NULL);
 }
 
 static PyObject *
@@ -347,9 +426,13 @@ static PyMethodDef functions[] = {
      "Say which files are plumbing, libraries', installed, and the user's own."},
     {"set_options", set_options, METH_VARARGS,
      "Kinds (a mask) and frames of creation sites, CPU time, bytes of the side table."},
+    {"call_unheard", call_unheard, METH_O,
+     "Call a function while no hook hears of anything."},
     {"enable", enable, METH_NOARGS, "Put the core in force."},
     {"disable", disable, METH_NOARGS, "Put everything back and forget all resources."},
     {"is_enabled", is_enabled, METH_NOARGS, "Whether the core is in force."},
+    {"after_fork", after_fork, METH_NOARGS,
+     "To be called in a forked child: forget what other threads were doing."},
     {"execution_async_id", get_execution_async_id, METH_NOARGS,
      "The id of what executes now in this thread."},
     {"trigger_async_id", get_trigger_async_id, METH_NOARGS,
@@ -369,6 +452,14 @@ static PyMethodDef functions[] = {
      "How many bytes the side table takes, and how many objects had no room in it."},
     {"track", track, METH_VARARGS,
      "Make an object, to which a weak reference can be made, a resource of a kind."},
+    {"origin", origin, METH_O,
+     "Who makes what an object makes, for track(); with None, what is made now."},
+    {"introduce", (PyCFunction)(void (*)(void))protocols_introduce, METH_FASTCALL,
+     "Have a protocol show us its transport, made by an object, or by what executes."},
+    {"set_transport_types", protocols_set_types, METH_O,
+     "Say which types of transport there are: to (kind, name); None: none."},
+    {"set_lookups", set_lookups, METH_O,
+     "Say which functions look up names; None: none does."},
     {"run_as", (PyCFunction)(void (*)(void))run_as, METH_FASTCALL,
      "Call a function as a step of a tracked object."},
     {"async_id_of", async_id_of, METH_O, "The id of a resource; 0 of what is none."},
@@ -377,7 +468,7 @@ static PyMethodDef functions[] = {
     {"site_frames", py_site_frames, METH_O,
      "The frames, as (code, line), of a creation site's number."},
     {"site_of_caller", py_site_of_caller, METH_NOARGS,
-     "(code, line) of the user's code that this thread executes, or None."},
+     "(code, line, callers) of the user's code that this thread executes, or None."},
     {"call_with_kind", (PyCFunction)(void (*)(void))call_with_kind, METH_FASTCALL,
      "Call a function that makes one handle, which is a resource of this kind."},
     {"install_callbacks", install_callbacks, METH_O,
@@ -400,9 +491,9 @@ module_exec(PyObject *module)
         return -1;
     }
     clock_prepare();
-    core.main_thread = PyThread_get_thread_ident();
-    if (snapshot_prepare(module) < 0 || hooks_add_type(module) < 0 ||
-        resources_add_type(module) < 0) {
+    if (learn_main_thread() < 0 || snapshot_prepare(module) < 0 ||
+        hooks_add_type(module) < 0 || resources_add_type(module) < 0 ||
+        wrappers_add_type(module) < 0 || protocols_add_type(module) < 0) {
         return -1;
     }
     return 0;

@@ -199,7 +199,7 @@ add_slab(void)
     return 0;
 }
 
-/* Returns: the number of a cell, all zero, of an open slab. */
+/* Returns: the number of a cell of an open slab. */
 static uint32_t
 take_cell(PyObject *object)
 {
@@ -212,7 +212,7 @@ take_cell(PyObject *object)
     }
     slab->used++;
     cell->object = object;
-    cell->record = (Record){0};
+    cell->record.async_id = 0;
     return number;
 }
 

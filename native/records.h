@@ -15,9 +15,9 @@
    core.untracked. */
 extern size_t records_budget;
 
-/* Returns: the record of `object`, all zero if it was not known, or NULL, without an
-   exception, where the budget or the memory is used up. It stays at its place until
-   records_remove() or records_clear(). */
+/* Returns: the record of `object`, with only async_id set, to 0, if it was not known, or
+   NULL, without an exception, where the budget or the memory is used up. It stays at its
+   place until records_remove() or records_clear(). */
 Record *records_add(PyObject *object);
 
 /* Returns: the record of `object`, or NULL without an exception. */

@@ -12,6 +12,8 @@ typedef struct Resource {
     PyObject *type_name; /* owned: str */
     PyObject *context;   /* owned: what was in force where it was made */
     PyObject *owner;     /* owned: whatever Python says of who owns it, or NULL */
+    PyObject *subject;   /* owned: what it runs, or NULL */
+    PyObject *inner;     /* owned: a Resource that made it, and runs inside it, or NULL */
     bool is_manual;      /* collecting it tells no destroy */
     bool is_destroyed;
 } Resource;
@@ -58,12 +60,53 @@ Resource_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (trigger != Py_None) {
         self->live.record.created_by = created_by;
     }
-    if (hooks_want(EVENT_INIT, kind)) {
-        const char *name = PyUnicode_AsUTF8(type_name);
-        if (name == NULL ||
-            hooks_emit_init(&self->live.record, name, (PyObject *)self) < 0) {
-            goto error;
-        }
+    if (hooks_want(EVENT_INIT, kind) &&
+        hooks_emit_init_named(&self->live.record, type_name, (PyObject *)self) < 0) {
+        goto error;
+    }
+    return (PyObject *)self;
+error:
+    Py_DECREF(self);
+    return NULL;
+}
+
+PyTypeObject *
+resources_type(void)
+{
+    return resource_type;
+}
+
+PyObject *
+resources_subject_of(PyObject *op)
+{
+    return ((Resource *)op)->subject;
+}
+
+PyObject *
+resources_make(PyTypeObject *type, Kind kind, PyObject *type_name, PyObject *subject,
+               PyObject *owner, PyObject *inner)
+{
+    Resource *self = (Resource *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->type_name = Py_NewRef(type_name);
+    self->subject = Py_XNewRef(subject);
+    self->owner = Py_XNewRef(owner);
+    self->inner = Py_XNewRef(inner);
+    self->context = PyContext_CopyCurrent();
+    if (self->context == NULL) {
+        goto error;
+    }
+    live_add(&self->live, (PyObject *)self);
+    record_born(&self->live.record, kind);
+    if (inner != NULL) {
+        self->live.record.created_by = ((Resource *)inner)->live.record.async_id;
+        self->live.record.root = ((Resource *)inner)->live.record.root;
+    }
+    if (hooks_want(EVENT_INIT, kind) &&
+        hooks_emit_init(&self->live.record, KIND_NAMES[kind], (PyObject *)self) < 0) {
+        goto error;
     }
     return (PyObject *)self;
 error:
@@ -75,8 +118,11 @@ static int
 Resource_traverse(Resource *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->type_name); /* perhaps of a subclass of str */
     Py_VISIT(self->context);
     Py_VISIT(self->owner);
+    Py_VISIT(self->subject);
+    Py_VISIT(self->inner);
     return 0;
 }
 
@@ -85,6 +131,8 @@ Resource_clear(Resource *self)
 {
     Py_CLEAR(self->context);
     Py_CLEAR(self->owner);
+    Py_CLEAR(self->subject);
+    Py_CLEAR(self->inner);
     return 0;
 }
 
@@ -120,6 +168,52 @@ Resource_dealloc(Resource *self)
     Py_DECREF(type);
 }
 
+/* fn(*args, **kwargs) as a step of this resource and, inside that, of its inner one. */
+static PyObject *
+run(Resource *self, PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *result = NULL;
+    Step step;
+    step_begin(&step, &self->live.record, (PyObject *)self);
+    if (step_tell(&step, EVENT_BEFORE) == 0) {
+        result = self->inner != NULL
+                     ? run((Resource *)self->inner, fn, args, nargsf, kwnames)
+                     : PyObject_Vectorcall(fn, args, nargsf, kwnames);
+    }
+    if (step_tell(&step, EVENT_AFTER) < 0) {
+        Py_CLEAR(result);
+    }
+    step_end(&step);
+    return result;
+}
+
+/* The same in `context`. Steals nothing. */
+static PyObject *
+run_in_context(Resource *self, PyObject *context, PyObject *fn, PyObject *const *args,
+               size_t nargsf, PyObject *kwnames)
+{
+    if (PyContext_Enter(context) < 0) {
+        return NULL;
+    }
+    PyObject *result = run(self, fn, args, nargsf, kwnames);
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    if (PyContext_Exit(context) < 0) {
+        Py_CLEAR(result);
+        Py_XDECREF(exception);
+    } else {
+        PyErr_SetRaisedException(exception);
+    }
+    return result;
+}
+
+PyObject *
+resources_run_once(PyObject *op, PyObject *fn, PyObject *const *args, size_t nargsf,
+                   PyObject *kwnames)
+{
+    Resource *self = (Resource *)op;
+    return run_in_context(self, self->context, fn, args, nargsf, kwnames);
+}
+
 /* fn(*args, **kwargs) as a step of this resource, in a copy of the context that it was
    made in: a copy, so that any number of threads and nested calls may be inside. */
 static PyObject *
@@ -131,35 +225,46 @@ Resource_run_in_async_scope(Resource *self, PyObject *const *args, Py_ssize_t na
                         "run_in_async_scope() needs the function that it is to call");
         return NULL;
     }
-    PyObject *result = NULL;
-    /* Owned. */
-    PyObject *context = PyContext_Copy(self->context);
+    PyObject *context = PyContext_Copy(self->context); /* owned */
     if (context == NULL) {
         return NULL;
     }
-    if (PyContext_Enter(context) < 0) {
-        Py_DECREF(context);
-        return NULL;
-    }
-    Step step;
-    step_begin(&step, &self->live.record, (PyObject *)self);
-    if (step_tell(&step, EVENT_BEFORE) == 0) {
-        result = PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), kwnames);
-    }
-    if (step_tell(&step, EVENT_AFTER) < 0) {
-        Py_CLEAR(result);
-    }
-    step_end(&step);
-
-    PyObject *exception = PyErr_GetRaisedException();
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(result);
-        Py_XDECREF(exception);
-    } else {
-        PyErr_SetRaisedException(exception);
-    }
+    PyObject *result =
+        run_in_context(self, context, args[0], args + 1, (size_t)(nargs - 1), kwnames);
     Py_DECREF(context);
     return result;
+}
+
+/* For what runs elsewhere, in another process: it runs from now on. Tells nobody: nothing
+   of it executes here. */
+static PyObject *
+Resource_mark_running(Resource *self, PyObject *unused)
+{
+    Record *record = &self->live.record;
+    if (record->state == STATE_READY) {
+        uint64_t now = clock_ticks();
+        record->ready_time += clock_elapsed(record->since, now);
+        record->since = now;
+        record->state = STATE_RUNNING;
+        record->steps++;
+    }
+    Py_RETURN_NONE;
+}
+
+/* And it is done. */
+static PyObject *
+Resource_mark_done(Resource *self, PyObject *unused)
+{
+    Record *record = &self->live.record;
+    uint64_t now = clock_ticks();
+    if (record->state == STATE_RUNNING) {
+        record->run_time += clock_elapsed(record->since, now);
+    } else if (record->state == STATE_READY) {
+        record->ready_time += clock_elapsed(record->since, now);
+    }
+    record->since = now;
+    record->state = STATE_DONE;
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -194,6 +299,10 @@ static PyMethodDef Resource_methods[] = {
      "Call fn(*args, **kwargs) as this resource: with its id as execution_async_id(), in "
      "the context\nthat it was created in, between before and after. Any thread; may "
      "nest."},
+    {"mark_running", (PyCFunction)Resource_mark_running, METH_NOARGS,
+     "mark_running($self, /)\n--\n\nWhat this stands for runs from now on, elsewhere."},
+    {"mark_done", (PyCFunction)Resource_mark_done, METH_NOARGS,
+     "mark_done($self, /)\n--\n\nWhat this stands for is done."},
     {"emit_destroy", (PyCFunction)Resource_emit_destroy, METH_NOARGS,
      "emit_destroy($self, /)\n--\n\nTell destroy hooks that this resource is gone. Only "
      "the first call does."},
@@ -213,6 +322,7 @@ static PyGetSetDef Resource_getset[] = {
 static PyMemberDef Resource_members[] = {
     {"owner", T_OBJECT, offsetof(Resource, owner), 0,
      "A weak reference to who owns this, or None."},
+    {"subject", T_OBJECT, offsetof(Resource, subject), 0, "What this runs, or None."},
     {NULL, 0, 0, 0, NULL},
 };
 

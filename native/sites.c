@@ -1,6 +1,7 @@
 #include "sites.h"
-#include "internals.h"
+#include "internals_frames.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define MAXIMUM_FRAMES 4
@@ -89,30 +90,33 @@ owner_of_file(const char *filename)
 }
 
 static Owner
+find_owner(PyCodeObject *code)
+{
+    const char *filename = PyUnicode_AsUTF8(code->co_filename);
+    if (filename == NULL) {
+        PyErr_Clear();
+        return OWNER_LIBRARY;
+    }
+    Owner owner = owner_of_file(filename);
+    code_set_extra(code, owner);
+    return owner;
+}
+
+static inline Owner
 owner_of(PyCodeObject *code)
 {
     Owner owner = (Owner)code_get_extra(code);
-    if (owner == OWNER_UNKNOWN) {
-        const char *filename = PyUnicode_AsUTF8(code->co_filename);
-        if (filename == NULL) {
-            PyErr_Clear();
-            return OWNER_LIBRARY;
-        }
-        owner = owner_of_file(filename);
-        code_set_extra(code, owner);
-    }
-    return owner;
+    return owner != OWNER_UNKNOWN ? owner : find_owner(code);
 }
 
 /* Returns: the nearest frame of the user's, from `frame` on upwards, else the nearest of a
    library, or NULL. */
-static InterpreterFrame *
+static inline InterpreterFrame *
 find_site(InterpreterFrame *frame)
 {
     InterpreterFrame *nearest = NULL;
     for (int depth = 0; frame != NULL && depth < MAXIMUM_DEPTH; depth++) {
-        PyCodeObject *code = frame_code(frame);
-        Owner owner = code != NULL ? owner_of(code) : OWNER_PLUMBING;
+        Owner owner = owner_of(frame_code(frame));
         if (owner == OWNER_USER) {
             return frame;
         }
@@ -209,9 +213,37 @@ intern(InterpreterFrame *frame, uint16_t caller)
     return (uint16_t)site_count;
 }
 
+/* The sites that were made last, by their one frame: a hot line makes many resources. */
+static struct Recent {
+    const PyCodeObject *code; /* borrowed: its site keeps it */
+    int instruction;
+    uint16_t site;
+} recent[256];
+
+static uint16_t
+single_site(InterpreterFrame *frame)
+{
+    PyCodeObject *code = frame_code(frame);
+    int instruction = frame_instruction(frame);
+    size_t place = ((uintptr_t)code >> 5 ^ (uintptr_t)instruction >> 1) % 256;
+    struct Recent *last = &recent[place];
+    if (last->code != code || last->instruction != instruction) {
+        uint16_t site = intern(frame, SITE_UNKNOWN);
+        if (site == SITE_UNKNOWN) {
+            return SITE_UNKNOWN;
+        }
+        *last = (struct Recent){code, instruction, site};
+    }
+    return last->site;
+}
+
 uint16_t
 site_here(void)
 {
+    if (sites_frames == 1) {
+        InterpreterFrame *found = find_site(frame_current());
+        return found != NULL ? single_site(found) : SITE_UNKNOWN;
+    }
     InterpreterFrame *found[MAXIMUM_FRAMES];
     int count = 0;
     InterpreterFrame *frame = frame_current();
@@ -253,6 +285,36 @@ site_frames(uint16_t site)
     return result;
 }
 
+/* Returns: a tuple of (code, line) of the frames above `frame` that are the user's, up to the
+   first that is not, new, or NULL with an exception set. */
+static PyObject *
+describe_callers(InterpreterFrame *frame)
+{
+    PyObject *callers[MAXIMUM_FRAMES]; /* owned */
+    Py_ssize_t count = 0;
+    PyObject *tuple = NULL;
+    while (count < MAXIMUM_FRAMES && (frame = frame_previous(frame)) != NULL &&
+           owner_of(frame_code(frame)) == OWNER_USER) {
+        callers[count] = describe(frame_code(frame), frame_instruction(frame));
+        if (callers[count] == NULL) {
+            goto error;
+        }
+        count++;
+    }
+    tuple = PyTuple_New(count);
+    if (tuple != NULL) {
+        while (count > 0) {
+            count--;
+            PyTuple_SET_ITEM(tuple, count, callers[count]);
+        }
+    }
+error:
+    while (count > 0) {
+        Py_DECREF(callers[--count]);
+    }
+    return tuple;
+}
+
 PyObject *
 site_of_caller(void)
 {
@@ -261,5 +323,11 @@ site_of_caller(void)
     if (frame == NULL) {
         Py_RETURN_NONE;
     }
-    return describe(frame_code(frame), frame_instruction(frame));
+    PyObject *callers = describe_callers(frame); /* owned until it is in the result */
+    if (callers == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("OiN", frame_code(frame),
+                         PyCode_Addr2Line(frame_code(frame), frame_instruction(frame)),
+                         callers);
 }

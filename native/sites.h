@@ -33,8 +33,9 @@ uint16_t site_here(void);
    unknown, or NULL with an exception set. */
 PyObject *site_frames(uint16_t site);
 
-/* Returns: (code, line) of what this thread executes now, new, or None, or NULL with an
-   exception set. As site_here(), and keeps nothing. */
+/* Returns: (code, line, callers) of what this thread executes now, new, or None, or NULL with
+   an exception set. As site_here(), and keeps nothing; the callers are tuples of (code, line)
+   of at most 4 frames of the user's code that led there, from the inside out. */
 PyObject *site_of_caller(void);
 
 #endif

@@ -39,6 +39,9 @@ typedef struct Collection {
 static void
 collect(PyObject *object, const Record *record, void *arg)
 {
+    if (Py_REFCNT(object) == 0) {
+        return; /* a subclass's: it is dying, and a weak reference's callback asks us */
+    }
     Collection *collection = arg;
     if (!(collection->kinds & KIND_BIT(record->kind)) ||
         (collection->root != 0 && record->root != collection->root)) {

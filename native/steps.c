@@ -9,9 +9,14 @@ begin(Step *step, Record *record, PyObject *resource)
     step->record = record;
     step->kind = record->kind;
     record->steps++;
-    frame_push(&step->frame, record, resource);
+    step->async_id = record->async_id;
+    step->resource = resource;
+    step->frame = frame_push(record, resource);
     uint64_t now = clock_ticks();
-    step->frame.started_at = now;
+    step->started_at = now;
+    if (step->frame != NULL) {
+        step->frame->started_at = now;
+    }
     step->is_nested = record->state == STATE_RUNNING;
     if (step->is_nested) {
         return;
@@ -22,7 +27,7 @@ begin(Step *step, Record *record, PyObject *resource)
     record->state = STATE_RUNNING;
     record->since = now;
     if (core.counts_cpu_time) {
-        step->frame.cpu_started_at = clock_thread_cpu_ns();
+        step->cpu_started_at = clock_thread_cpu_ns();
     }
 }
 
@@ -38,6 +43,25 @@ step_begin_listed(Step *step, Record *record, PyObject *object)
 {
     step->generation = records_generation + 1;
     begin(step, record, object);
+}
+
+/* `step` ends, and its record is still what it was. */
+static inline void
+end(Step *step, Record *record)
+{
+    if (KINDS_UNTIMED & KIND_BIT(record->kind)) {
+        record->state = STATE_DONE;
+        return;
+    }
+    record->since = clock_ticks();
+    record->run_time += clock_elapsed(step->started_at, record->since);
+    record->state = record->is_rescheduled                         ? STATE_READY
+                    : KINDS_THAT_RUN_ONCE & KIND_BIT(record->kind) ? STATE_DONE
+                                                                   : STATE_WAITING;
+    record->is_rescheduled = false;
+    if (core.counts_cpu_time) {
+        record->cpu_time += clock_thread_cpu_ns() - step->cpu_started_at;
+    }
 }
 
 /* Whether nothing executes but, at most, a thread or a job as a whole: the loop inside it may
@@ -57,20 +81,11 @@ is_top_level(void)
 void
 step_end(Step *step)
 {
-    frame_pop(&step->frame);
+    frame_pop(step->frame);
     /* disable() inside the step has thrown the side table away. */
     if (!step->is_nested &&
         (step->generation == 0 || step->generation == records_generation + 1)) {
-        Record *record = step->record;
-        record->since = clock_ticks();
-        record->run_time += clock_elapsed(step->frame.started_at, record->since);
-        record->state = record->is_rescheduled                         ? STATE_READY
-                        : KINDS_THAT_RUN_ONCE & KIND_BIT(record->kind) ? STATE_DONE
-                                                                       : STATE_WAITING;
-        record->is_rescheduled = false;
-        if (core.counts_cpu_time) {
-            record->cpu_time += clock_thread_cpu_ns() - step->frame.cpu_started_at;
-        }
+        end(step, step->record);
     }
     if (hooks_destroys_queued > 0 && is_top_level()) {
         hooks_flush_destroys();
@@ -83,10 +98,10 @@ step_tell_hooks(Step *step, Event event)
     int status = 0;
     if (event == EVENT_AFTER && step->kind == KIND_TASK &&
         hooks_want(EVENT_SETTLED, KIND_TASK)) {
-        status = tasks_tell_settled(step->frame.resource);
+        status = tasks_tell_settled(step->resource);
     }
     if (hooks_want(event, step->kind)) {
-        status |= hooks_emit(event, step->frame.async_id, step->kind);
+        status |= hooks_emit(event, step->async_id, step->kind);
     }
     return status;
 }

@@ -8,9 +8,13 @@
 #include "hooks.h"
 
 typedef struct Step {
-    Frame frame;
-    Record *record;      /* in the resource itself, or in the side table */
-    uint64_t generation; /* of the side table; 0: `record` is in the resource */
+    Frame *frame;            /* owned; NULL where memory is short */
+    uint64_t async_id;       /* of the record */
+    uint64_t started_at;     /* ticks */
+    uint64_t cpu_started_at; /* ns */
+    PyObject *resource;      /* borrowed: the caller holds it until the end */
+    Record *record;          /* in the resource itself, or in the side table */
+    uint64_t generation;     /* of the side table; 0: `record` is in the resource */
     unsigned int kind;
     bool is_nested; /* inside another step of the same resource, which counts its time */
 } Step;

@@ -12,6 +12,12 @@ static PyObject *str_eager_start = NULL; /* owned */
 
 /* ---- Birth ------------------------------------------------------------------------- */
 
+static inline bool
+should_track(PyObject *object)
+{
+    return core.is_enabled && is_of_our_interpreter(object);
+}
+
 /* Returns: the record of an object that is being made, or NULL, without an exception, where
    there is no room for one: it then lives untracked. */
 static inline Record *
@@ -24,7 +30,6 @@ give_birth(PyObject *object, Kind kind)
     if (record->async_id != 0) {
         /* __init__ called again makes a new resource in the old one's place. */
         record_died(record);
-        *record = (Record){0};
     }
     record_born(record, kind);
     return record;
@@ -114,7 +119,7 @@ is_eager(PyObject *kwargs)
 static int
 task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_TASK) : NULL;
+    Record *record = should_track(self) ? give_birth(self, KIND_TASK) : NULL;
     if (record == NULL) {
         return original_task_init(self, args, kwargs);
     }
@@ -127,11 +132,44 @@ task_init(PyObject *self, PyObject *args, PyObject *kwargs)
 static int
 future_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Record *record = core.is_enabled ? give_birth(self, KIND_FUTURE) : NULL;
+    Record *record = should_track(self) ? give_birth(self, KIND_FUTURE) : NULL;
     if (record == NULL) {
         return original_future_init(self, args, kwargs);
     }
     return init_and_tell(original_future_init, record, self, args, kwargs);
+}
+
+/* Future(loop=loop) is how every loop makes its futures. The interpreter would make a dict of
+   that each time; here one is used over and over. Nobody else ever sees it. */
+static PyObject *no_arguments = NULL;  /* owned: () */
+static PyObject *loop_argument = NULL; /* owned: {"loop": ...} */
+static PyObject *str_loop = NULL;      /* owned */
+static bool loop_argument_is_used = false;
+
+static PyObject *
+construct_future(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (loop_argument_is_used || PyVectorcall_NARGS(nargsf) != 0 || kwnames == NULL ||
+        PyTuple_GET_SIZE(kwnames) != 1 || PyTuple_GET_ITEM(kwnames, 0) != str_loop ||
+        !core.is_enabled) {
+        return call_class_as_ever(class, args, nargsf, kwnames);
+    }
+    PyObject *self = future_type->tp_new(future_type, no_arguments, NULL);
+    if (self == NULL) {
+        return NULL;
+    }
+    loop_argument_is_used = true; /* debug mode runs Python code inside */
+    if (PyDict_SetItem(loop_argument, str_loop, args[0]) < 0 ||
+        future_init(self, no_arguments, loop_argument) < 0) {
+        Py_CLEAR(self);
+    }
+    PyObject *exception = self == NULL ? PyErr_GetRaisedException() : NULL;
+    (void)PyDict_SetItem(loop_argument, str_loop, Py_None); /* keeps no loop alive */
+    if (exception != NULL) {
+        PyErr_SetRaisedException(exception);
+    }
+    loop_argument_is_used = false;
+    return self;
 }
 
 /* `object` was born before enable(), and is met now for the first time.
@@ -183,7 +221,7 @@ tasks_is_step(PyObject *callback)
 static inline int
 begin_step(Step *step, PyObject *task)
 {
-    step->record = core.is_enabled ? tasks_record_of(task) : NULL;
+    step->record = should_track(task) ? tasks_record_of(task) : NULL;
     if (step->record == NULL) {
         return 0;
     }
@@ -265,14 +303,10 @@ future_dealloc(PyObject *self)
 bool
 tasks_is_done(PyObject *future)
 {
-    /* Owned. */
-    PyObject *raised =
-        PyErr_GetRaisedException(); /* what leaves the loop with the step */
+    /* Set after a step that raised SystemExit or KeyboardInterrupt. */
+    PyObject *outer = PyErr_GetRaisedException();
     PyObject *is_done = PyObject_CallOneArg(future_done, future);
-    if (is_done == NULL) {
-        PyErr_Clear(); /* half made, by a subclass that failed in its __init__ */
-    }
-    PyErr_SetRaisedException(raised);
+    PyErr_SetRaisedException(outer); /* half made, it may have raised: that is cleared */
     Py_XDECREF(is_done);
     return is_done == Py_True;
 }
@@ -421,7 +455,11 @@ tasks_prepare(void)
     }
     str_eager_start = PyUnicode_InternFromString("eager_start");
     future_done = PyObject_GetAttrString((PyObject *)future_type, "done");
-    if (str_eager_start == NULL || future_done == NULL) {
+    str_loop = PyUnicode_InternFromString("loop");
+    no_arguments = PyTuple_New(0);
+    loop_argument = PyDict_New();
+    if (str_eager_start == NULL || future_done == NULL || str_loop == NULL ||
+        no_arguments == NULL || loop_argument == NULL) {
         return -1;
     }
     for (int i = 0; i < METHOD_COUNT; i++) {
@@ -444,6 +482,7 @@ tasks_install(void)
     exchange_init(future_type, original_future_init, future_init);
     exchange_dealloc(task_type, original_task_dealloc, task_dealloc);
     exchange_dealloc(future_type, original_future_dealloc, future_dealloc);
+    set_class_vectorcall(future_type, construct_future);
     set_step_functions((StepFunctions){call_step, call_wakeup});
     hooks_wanted_changed = install_methods;
     install_methods();
@@ -457,5 +496,6 @@ tasks_uninstall(void)
     exchange_init(future_type, future_init, original_future_init);
     exchange_dealloc(task_type, task_dealloc, original_task_dealloc);
     exchange_dealloc(future_type, future_dealloc, original_future_dealloc);
+    set_class_vectorcall(future_type, NULL);
     set_step_functions(original_steps);
 }

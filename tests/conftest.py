@@ -7,11 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import asynchooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# How long a case takes is not what a property is about: the machine may be busy.
+settings.register_profile("asynchooks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("asynchooks")
 
 
 @pytest.fixture

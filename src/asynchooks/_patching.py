@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
+from asynchooks._imports import when_imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
+
+__all__ = ("Patches", "step_out")
 
 _ABSENT: Any = object()
 
@@ -23,6 +26,7 @@ class Patches:
 
     def __init__(self) -> None:
         self._replaced: list[tuple[type | ModuleType, str, Any, Any]] = []
+        self._waits: list[Callable[[], None]] = []
 
     def replace(self, owner: type | ModuleType, name: str, value: Any) -> None:
         """Set `owner.name` to `value`, also where `owner` is an immutable type of the C library
@@ -35,13 +39,26 @@ class Patches:
         """Replace `owner.name` by `make(original)`; `original` is what `getattr` finds."""
         self.replace(owner, name, make(getattr(owner, name)))
 
+    def when_imported(self, name: str, patch: Callable[[ModuleType], None]) -> None:
+        """Call `patch(module)` as soon as module `name` has been imported, unless all is undone
+        before."""
+        self._waits.append(when_imported(name, patch))
+
     def undo(self) -> None:
         """Put back every attribute that still is ours. One that was replaced over us stays: it
         calls us, and we call through."""
+        while self._waits:
+            self._waits.pop()()
         while self._replaced:
             owner, name, original, value = self._replaced.pop()
             if vars(owner).get(name, _ABSENT) is value:
                 _set(owner, name, original)
+
+
+def step_out(exc: BaseException) -> None:
+    """Take the wrapper's own frame out of the traceback of `exc`, before a bare `raise`."""
+    if exc.__traceback__ is not None:
+        exc.__traceback__ = exc.__traceback__.tb_next
 
 
 def _set(owner: type | ModuleType, name: str, value: Any) -> None:

@@ -33,7 +33,9 @@ def program_name() -> str:
     if module:
         return module.removesuffix(".main").removesuffix(".app")
     script = _script()
-    return script if script not in ("-c", "-m", "__main__") else ""
+    if script == "__main__":  # of `python -m pkg`, in a process that it has spawned
+        script = Path(sys.argv[0]).parent.name
+    return script if script not in ("-c", "-m") else ""
 
 
 def _script() -> str:

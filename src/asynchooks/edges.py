@@ -28,16 +28,13 @@ def awaited_by(resource: object) -> tuple[int, ...]:
 
 
 def owned_by(resource: object) -> object | None:
-    """What ends this resource with itself: the `TaskGroup` of a task, the executor of a job, the
-    server of a transport. None where nothing does."""
+    """What ends this resource with itself: the `TaskGroup` of a task, the executor of a job. None
+    where nothing does, or where what does is what made it: of transports."""
     if isinstance(resource, _native.Resource):
         reference = resource.owner
         return reference() if reference is not None else None
-    for callback in _done_callbacks(resource):
-        group = _task_group_of(callback)
-        if group is not None:
-            return group
-    return getattr(resource, "_server", None)
+    groups = (_task_group_of(callback) for callback in _done_callbacks(resource))
+    return next((group for group in groups if group is not None), None)
 
 
 def _waiting_tasks(future: object, seen: set[int]) -> Iterator[asyncio.Task[Any]]:

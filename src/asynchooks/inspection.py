@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks import _native, edges
@@ -30,7 +32,8 @@ class ResourceInfo(NamedTuple):
         state: `"running"` (inside a step), `"ready"` (for its turn), `"waiting"` or `"done"`.
         steps: how many steps it has begun.
         age: seconds since it was made, or, where that was before `enable()`, first met.
-        run_time: seconds inside its steps. Of a job, how long it has run.
+        run_time: seconds inside its steps. Of a job, how long it has run; of a handle that has
+            run, which is about to die, 0.
         ready_time: seconds between being scheduled and running. Of a job, how long it was queued.
         cpu_time: seconds of a processor inside its steps; 0 without `enable(cpu_time=True)`.
         is_adopted: it is older than `enable()`: what made it is not known.
@@ -59,8 +62,8 @@ class ResourceInfo(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it runs: of a task its coroutine's, of a handle its callback's qualified name; of
-        an `AsyncResource` its type; else its class's name."""
+        """What it runs: the qualified name of a task's coroutine, a handle's callback, a job's or
+        thread's function, an async generator; of an `AsyncResource` its type; else its class's."""
         return _name_of(self.resource)
 
     @property
@@ -81,8 +84,11 @@ class ResourceInfo(NamedTuple):
 
     @property
     def owned_by(self) -> object | None:
-        """The `TaskGroup`, executor or server that it belongs to now, or None."""
-        return edges.owned_by(self.resource)
+        """The `TaskGroup`, executor, server or subprocess that it belongs to, or None."""
+        owner = edges.owned_by(self.resource)
+        if owner is None and self.kind == "Transport":
+            owner = _maker_of(self.created_by)
+        return owner
 
     def __str__(self) -> str:
         where = f" at {self.site}" if self.site_number else ""
@@ -180,13 +186,23 @@ def tree(root: int | None = None) -> list[Tree]:
     return [tops[top] for top in sorted(tops)]
 
 
+def _maker_of(created_by: int) -> object | None:
+    """The server that has accepted a transport, or the subprocess that it is a pipe of."""
+    makers = resources(kind=("Server", "Subprocess"))
+    return next((info.resource for info in makers if info.async_id == created_by), None)
+
+
 def _name_of(resource: Any) -> str:
     if isinstance(resource, _native.Resource):
-        return resource.type
-    get_coroutine = getattr(resource, "get_coro", None)
-    what = get_coroutine() if callable(get_coroutine) else getattr(resource, "_callback", None)
-    if what is None:
-        return type(resource).__qualname__
-    while hasattr(what, "func"):  # functools.partial
-        what = what.func
+        what = resource.subject
+        if what is None:
+            return resource.type
+    else:
+        get_coroutine = getattr(resource, "get_coro", None)
+        what = get_coroutine() if callable(get_coroutine) else getattr(resource, "_callback", None)
+        if what is None:
+            what = resource  # a generator, a callback that uvloop was given
+    while isinstance(what, partial):
+        is_to_thread = isinstance(getattr(what.func, "__self__", None), contextvars.Context)
+        what = what.args[0] if is_to_thread and what.args else what.func
     return getattr(what, "__qualname__", None) or type(what).__qualname__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -36,10 +37,22 @@ def wait_until(condition: Callable[[], bool], what: str, deadline: float = DEADL
         time.sleep(0.02)
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that stays free until somebody listens there: below those that Linux gives to outgoing
+    connections, and no port twice."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -184,7 +197,16 @@ class Starter:
         prefix = (*ASYNCHOOKS, "run", "--port", viewer.port, "--") if viewer else ()
         ports = free_port(), free_port()
         # The access log goes to standard output; the application's own lines are enough.
-        common = ("--app-dir", str(SHOP), "--no-access-log", "--port")
+        # uvicorn and httpx give up an idle connection after the same 5 seconds: on a busy machine,
+        # one closes it while the other sends.
+        common = (
+            "--app-dir",
+            str(SHOP),
+            "--no-access-log",
+            "--timeout-keep-alive",
+            "600",
+            "--port",
+        )
         database = self.folder / f"shop-{ports[0]}.sqlite3"
         rates = self.process(*prefix, "uvicorn", "rates.main:app", *common, str(ports[1]))
         shop = self.process(

@@ -97,6 +97,18 @@ def test_a_viewer_that_is_there_already(viewer: Viewer, tmp_path: Path) -> None:
     assert one_line(result) == f"asynchooks: a viewer is there already: {viewer.url}\n"
 
 
+def test_a_viewer_that_is_there_already_on_ipv6(start: Starter, tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    options = ("view", "--host", "::1", "--port")
+    viewer = Viewer(start.process(*ASYNCHOOKS, *options, "0", "--store", "requests.db"))
+    result = asynchooks(*options, viewer.port, folder=tmp_path)
+    assert result.returncode == 1
+    assert one_line(result) == f"asynchooks: a viewer is there already: {viewer.url}\n"
+
+
 def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for command in (["view"], ["run", "--"]):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from tests.integration.conftest import DEADLINE
+from tests.viewer.conftest import Export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,9 @@ OPTIONS = (
     "--disable-sync",
     "--no-first-run",
 )
+
+# As long as `wait_until` waits: a busy machine is no failure.
+expect.set_options(timeout=DEADLINE * 1000)
 
 pytestmark = [
     pytest.mark.slow,
@@ -49,7 +54,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(DEADLINE * 1000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", listen)
         yield page
@@ -165,8 +170,36 @@ def test_it_can_be_used_by_keyboard(page: Page, shop: Shop, viewer: Viewer) -> N
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox", name="Filter requests")).to_be_focused()
     page.keyboard.type("/orders/7")
-    page.get_by_role("link", name="/orders/{order_id}").focus()
+    expect(page).to_have_url(f"{viewer.url}/#/?filter=%2Forders%2F7")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("link", name="/orders/{order_id}")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("h2")).to_contain_text("GET /orders/{order_id}")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Filter spans")).to_be_focused()
+    page.get_by_role("treegrid").focus()
     page.keyboard.press("Escape")
     expect(page.locator("table.requests")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("searchbox", name="Filter requests")).to_have_value("/orders/7")
+
+
+def test_a_failure_inside_a_fold_is_found(page: Page, viewer: Viewer) -> None:
+    export = Export()
+    root = export.server("/orders")
+    for number in range(9):
+        export.query("SELECT 1", parent=root, error="it is gone" if number == 6 else "")
+    post = urllib.request.Request(
+        f"{viewer.url}/v1/traces", export.body, {"content-type": "application/x-protobuf"}
+    )
+    urllib.request.urlopen(post, timeout=60).close()
+    page.goto(viewer.url)
+    row = page.locator("table.requests tbody tr")
+    expect(row).to_contain_text("1 failed")
+    row.get_by_role("link").click()
+    expect(page.locator("main.trace")).to_contain_text("9 N+1")
+    expect(page.locator(".row")).to_have_count(2)
+    page.get_by_role("button", name="Next failure").click()
+    expect(page.locator("aside")).to_contain_text("it is gone")
+    expect(page.locator(".row")).to_have_count(11)
+    expect(page.locator(".row.selected.failed")).to_be_visible()

@@ -75,6 +75,8 @@ COMMANDS = {
     "python-m-package": "{python} -m package {port}",
     "python-script": "{python} script.py {port}",
 }
+# By what the command runs, where that is not the application's module.
+SERVICES = {"python-m-package": "package", "python-script": "script"}
 
 
 def write_application(folder: Path, version: str = VERSION) -> None:
@@ -115,6 +117,7 @@ def test_each_request_has_its_query_and_its_log_line(
         return {one["request_id"]: one["trace_id"] for one in viewer.requests() if one["queries"]}
 
     server.wait_until(lambda: len(found()) >= REQUESTS, "the viewer has all requests")
+    assert {one["service"] for one in viewer.requests()} == {SERVICES.get(name, "plain")}
     traces = found()
     for mark in names:
         spans = viewer.spans(traces[f"id-{mark}"])

@@ -349,7 +349,8 @@ def test_included_routers_of_fastapi(trace: Trace) -> None:
 def test_the_application_s_context_has_only_our_own_variables(trace: Trace) -> None:
     (answer,) = visit("uvicorn-h11", "/context")
     ours = {name for name in answer.json() if name.startswith("asynchooks.")}
-    assert ours <= {"asynchooks.current_span", "asynchooks.suppressed"}
+    known = {"asynchooks.current_span", "asynchooks.suppressed", "asynchooks.task_spans"}
+    assert ours <= known
 
 
 # Without a server: what an application could see of us.
@@ -448,17 +449,78 @@ def test_a_websocket_is_one_span_from_beginning_to_end(trace: Trace) -> None:
         return incoming.pop(0)
 
     async def send(message: Any) -> None:
-        sent.append(message["type"])
+        sent.append(message)
 
     scope = {**scope_of("/echo", scheme="ws", subprotocols=[]), "type": "websocket"}
     del scope["method"]
     seen.clear()
     asyncio.run(TracedApplication(application)(scope, receive, send))
-    assert sent == ["websocket.accept", "websocket.send", "websocket.close"]
+    kinds = [message["type"] for message in sent]
+    assert kinds == ["websocket.accept", "websocket.send", "websocket.close"]
     span = server_span(trace)
+    assert span.request is not None
+    assert sent[0]["headers"] == [(b"x-request-id", span.request.id.encode())]
     assert span.name == "WEBSOCKET /echo"
     assert span.attributes["http.request.method"] == "GET"
+    assert span.attributes["http.response.status_code"] == 101
     assert seen == [span.request]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ({"type": "websocket.close"}, 403),
+        ({"type": "websocket.http.response.start", "status": 401, "headers": []}, 401),
+    ],
+)
+def test_a_websocket_that_is_refused(trace: Trace, answer: Any, status: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(answer)
+
+    asyncio.run(call(TracedApplication(app), {**scope_of(), "type": "websocket"}))
+    span = server_span(trace)
+    assert span.attributes["http.response.status_code"] == status
+    assert span.status_code is StatusCode.UNSET
+
+
+def test_a_websocket_s_failure_after_the_handshake_is_no_status_of_it(trace: Trace) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError):
+        asyncio.run(call(TracedApplication(app), {**scope_of(), "type": "websocket"}))
+    span = server_span(trace)
+    assert span.attributes["http.response.status_code"] == 101
+    assert span.status_description == "gone"
+
+
+def test_what_the_server_does_while_it_sends_is_not_the_request_s(trace: Trace) -> None:
+    """uvicorn begins the next request of a pipelined connection there, hypercorn a timer."""
+    started: list[asyncio.Task[Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.create_task(asyncio.sleep(0), name=f"of {scope['path']}")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    traced = TracedApplication(app)
+
+    async def send(message: Any) -> None:
+        if not started:
+            started.append(asyncio.create_task(call(traced, scope_of("/second"))))
+
+    async def main() -> None:
+        await traced(scope_of("/first"), None, send)  # type: ignore[arg-type] # it asks nothing
+        await started[0]
+
+    asyncio.run(main())
+    tasks_of: dict[str, list[str]] = {"/first": [], "/second": []}
+    for span in trace.spans:
+        assert span.request is not None
+        if span.name.startswith("task "):
+            tasks_of[span.request.path].append(span.name)
+    assert tasks_of == {"/first": ["task of /first"], "/second": ["task of /second"]}
 
 
 def test_attributes_of_the_application_are_there(trace: Trace) -> None:

@@ -13,7 +13,9 @@ try:
     import _interpreters as interpreters
 except ImportError:
     import _xxsubinterpreters as interpreters
-interpreters.run_string(interpreters.create(), "print('inside', flush=True)")
+inside = interpreters.create()
+interpreters.run_string(inside, "print('inside', flush=True)")
+interpreters.destroy(inside)  # from 3.14 on the interpreter's exit warns of one that is left
 """
 
 
@@ -54,9 +56,63 @@ def test_what_is_on(mode: str | None, engine: bool, tracing: bool) -> None:
     assert result.stderr == ""
 
 
+ANOTHER_HANDLE = """
+class Meta(type): pass
+class Handle(asyncio.Handle{}): __slots__ = ("more",)
+asyncio.events.Handle = Handle
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (ANOTHER_HANDLE.format(""), "has no slot"),
+        (ANOTHER_HANDLE.format(", metaclass=Meta"), "somebody else"),
+        ("asyncio.Task = asyncio.tasks._PyTask", "a C task"),
+    ],
+)
+def test_it_steps_aside_where_asyncio_is_not_as_expected(change: str, reason: str) -> None:
+    code = (
+        f"import asyncio\n{change}\n"
+        "import asynchooks\n"
+        "asynchooks.enable()\n"
+        "assert not asynchooks.is_enabled()\n"
+        "asyncio.run(asyncio.sleep(0))\n"
+    )
+    result = run(code, None)
+    assert "stepped aside" in result.stderr
+    assert reason in result.stderr
+
+
 @pytest.mark.parametrize("mode", [None, "1", "trace"])
 def test_a_sub_interpreter_runs_as_without_us(mode: str | None) -> None:
     result = run(SUB_INTERPRETER, mode)
+    assert (result.stdout, result.stderr) == ("inside\n", "")
+
+
+def test_tasks_of_a_sub_interpreter_are_not_ours() -> None:
+    """CPython's definition of a task's wake-up is one for all interpreters of a process."""
+    program = (
+        "import asyncio\\n"
+        "async def main():\\n"
+        " loop = asyncio.get_running_loop()\\n"
+        " for _ in range(100):\\n"
+        "  future = loop.create_future()\\n"
+        "  loop.call_soon(future.set_result, None)\\n"
+        "  await future\\n"
+        "  await asyncio.create_task(asyncio.sleep(0))\\n"
+        "asyncio.run(main())\\n"
+        "print('inside', flush=True)"
+    )
+    seen = (
+        "import asynchooks\n"
+        "seen = []\n"
+        "heard = {name: lambda *args: seen.append(args)\n"
+        "         for name in ('init', 'before', 'after', 'destroy', 'settled')}\n"
+        "asynchooks.create_hook(**heard).enable()\n"
+    )
+    code = SUB_INTERPRETER.replace("print('inside', flush=True)", program)
+    result = run(f"{seen}{code}assert seen == [], seen\n", "1")
     assert (result.stdout, result.stderr) == ("inside\n", "")
 
 

@@ -18,7 +18,7 @@ CAPTURE = API | {"boundaries", "loops"}
 MAY_IMPORT = {
     "_native": set(),
     "_reporting": set(),
-    "_patching": {"_native"},
+    "_patching": {"_native", "_imports"},
     "_imports": {"_reporting"},
     "_flow": set(),
     "_detached": {"_native"},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -206,3 +208,40 @@ def test_a_deep_chain_of_causes_is_no_deep_recursion(engine: None) -> None:
         return text
 
     assert asyncio.run(main()).count("link at ") >= 2001
+
+
+def test_asked_while_a_resource_dies(engine: None) -> None:
+    """What a weak reference calls back, and what a dying object's attributes run, finds an object
+    that is still listed, and must not be handed it."""
+
+    class Asks:
+        def __init__(self, seen: list[int]) -> None:
+            self.seen = seen
+
+        def __del__(self) -> None:
+            self.seen.append(len(asynchooks.resources()))
+
+    class Task(asyncio.Task[None]):
+        pass
+
+    class Future(asyncio.Future[None]):
+        pass
+
+    def watch(made: Any) -> Any:
+        made.asks = Asks(seen)
+        return weakref.ref(made, lambda _: seen.append(len(asynchooks.resources())))
+
+    async def main() -> None:
+        resource = AsyncResource("Pool")
+        task = Task(asyncio.sleep(0))
+        future = Future()
+        references = [watch(resource), watch(task), watch(future)]
+        await task
+        del resource, task, future
+        await asyncio.sleep(0)  # what has woken us held the task
+        gc.collect()
+        assert [reference() for reference in references] == [None] * 3
+
+    seen: list[int] = []
+    asyncio.run(main())
+    assert len(seen) == 6

@@ -34,7 +34,7 @@ def call_through(*filenames: str) -> str:
         space = {"inner": call}
         exec(compile("def call(): return inner()", filename, "exec"), space)
         call = space["call"]
-    code, _ = call()
+    code, _, _ = call()
     found: str = code.co_filename
     return found
 
@@ -77,6 +77,32 @@ def test_an_application_that_is_installed_is_the_user_s(
     assert call_through("/srv/x.py", f"{SITE_PACKAGES}/shopping/cart.py") == "/srv/x.py"
 
 
+def test_the_user_s_code_that_called_the_line_is_kept_up_to_what_is_not_the_user_s() -> None:
+    sites: list[Any] = []
+    space: dict[str, Any] = {"keep": sites.append, "find": find_call_site}
+    for filename, text in (
+        (f"{SITE_PACKAGES}/httpx/client.py", "def send(): keep(find())"),
+        ("/srv/helper.py", "def run(): send()"),
+        ("/srv/orders.py", "def orders():\n  run()"),
+        (f"{SITE_PACKAGES}/fastapi/routing.py", "def route(): orders()"),
+        ("/srv/main.py", "def main(): route()"),
+    ):
+        exec(compile(text, filename, "exec"), space)
+    space["main"]()
+    attributes = call_site_attributes(sites[0])
+    assert attributes["code.file.path"] == "/srv/helper.py"
+    assert attributes["code.stacktrace"] == (
+        'File "/srv/orders.py", line 2, in orders\nFile "/srv/helper.py", line 1, in run'
+    )
+
+
+def test_of_a_recursion_only_some_callers_are_kept() -> None:
+    def recurse(times: int) -> Any:
+        return recurse(times - 1) if times else find_call_site()
+
+    assert len(recurse(50)[2]) == 4
+
+
 def call_site_below_nothing() -> str:
     """From a thread that nothing of the user's has entered."""
     found: list[Any] = []
@@ -98,7 +124,7 @@ def test_where_nothing_is_the_user_s_the_nearest_is_taken() -> None:
 def test_attributes() -> None:
     site = find_call_site()
     assert site is not None
-    assert call_site_attributes(site) == {
+    assert call_site_attributes((*site[:2], ())) == {
         "code.file.path": str(Path(__file__)),
         "code.line.number": test_attributes.__code__.co_firstlineno + 1,
         "code.function.name": "test_attributes",

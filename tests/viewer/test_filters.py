@@ -81,6 +81,7 @@ def test_filters(viewer: Viewer, text: str, traces: set[int]) -> None:
         ("status:>5ms", "is not a number"),
         ("status:", "`status:` has no value"),
         ('"open', "is open in the filter"),
+        ("word " * 2000, "the filter has 2000 words, more than 100"),
     ],
 )
 def test_what_is_no_filter(viewer: Viewer, text: str, message: str) -> None:

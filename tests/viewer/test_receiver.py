@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from tests.viewer.conftest import PROTOBUF, Export
 
 from asynchooks.viewer import decode
@@ -96,8 +97,20 @@ def test_spans_with_ids_that_are_none_are_left_out(viewer: Viewer) -> None:
     spans = export.request.resource_spans[0].scope_spans[0].spans
     spans.add(trace_id=b"short", span_id=b"12345678", name="bad trace id")
     spans.add(trace_id=b"1234567812345678", span_id=b"", name="bad span id")
-    viewer.send(export)
+    answer = viewer.post(export.body, **PROTOBUF)
+    partial = ExportTraceServiceResponse.FromString(answer.content).partial_success
+    assert (answer.status_code, partial.rejected_spans) == (200, 2)
+    assert partial.error_message == "2 spans without a valid trace id or span id were left out"
     assert viewer.request()["route"] == "/kept"
+    answer = viewer.post(b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"x"}]}]}]}', **JSON)
+    assert answer.json()["partialSuccess"]["rejectedSpans"] == "1"
+
+
+def test_gzip_in_several_members(viewer: Viewer) -> None:
+    body = one_request().body
+    packed = gzip.compress(body[:20]) + gzip.compress(body[20:])
+    assert viewer.post(packed, **PROTOBUF, content_encoding="gzip").status_code == 200
+    assert viewer.request()["route"] == "/orders"
 
 
 def test_times_that_make_no_sense_do_not_break_the_store(viewer: Viewer) -> None:
@@ -178,7 +191,7 @@ def test_no_bytes_make_the_decoder_fail(body: bytes, content_type: str) -> None:
 
 
 @given(st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[*HealthCheck])
 def test_no_damage_to_an_export_makes_the_decoder_fail(data: st.DataObject) -> None:
     body = bytearray(one_request().body)
     for _ in range(data.draw(st.integers(1, 5))):

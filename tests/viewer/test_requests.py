@@ -215,3 +215,6 @@ def test_what_processes_dropped_is_summed_by_their_last_word(viewer: Viewer) -> 
     health = viewer.get("/api/health").json()
     assert health["service"] == "asynchooks-viewer"
     assert health["dropped"] == 9
+    # The list speaks of those whose requests it shows.
+    assert viewer.get("/api/requests", params={"limit": 1}).json()["dropped"] == 5
+    assert viewer.get("/api/requests", params={"filter": "nothing"}).json()["dropped"] == 0

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from tests.viewer.conftest import Export
 from asynchooks.viewer import store as store_module
 from asynchooks.viewer.decode import decode_export
 from asynchooks.viewer.errors import ViewerError
-from asynchooks.viewer.query import list_requests, read_trace
+from asynchooks.viewer.query import read_page, read_trace
 from asynchooks.viewer.store import Store, default_store_path
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def batches(*numbers: int) -> list[Batch]:
 def routes(store: Store) -> list[str]:
     reader = store.reader()
     try:
-        return [row["route"] for row in list_requests(reader, limit=500)]
+        return [row["route"] for row in read_page(reader, limit=500)["requests"]]
     finally:
         reader.close()
 
@@ -81,9 +82,28 @@ def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"not a database, and longer than its header" * 100)
     before = path.read_bytes()
-    with pytest.raises(ViewerError, match=r"photo\.jpg cannot be opened .* --store PATH"):
+    with pytest.raises(ViewerError, match=r"photo\.jpg cannot be opened .* --store FILE"):
         Store(path)
     assert path.read_bytes() == before
+
+
+def test_somebody_else_s_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "shop.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id)")
+    before = path.read_bytes()
+    with pytest.raises(ViewerError, match="none of asynchooks"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_store_of_a_later_version_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "requests.db"
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(ViewerError, match="a newer asynchooks has made it"):
+        Store(path)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -158,3 +178,30 @@ def test_a_folder_that_is_not_ours(tmp_path: Path) -> None:
     with pytest.raises(ViewerError, match="cannot be opened"):
         Store(tmp_path / "requests.db")
     tmp_path.chmod(0o700)
+
+
+def test_only_the_requests_that_an_export_changes_are_told(store: Store) -> None:
+    """A load test may send thousands of requests with one traceparent."""
+    first = Export()
+    heads = [first.server(f"/{number}") for number in range(3)]
+    assert len(store.add(decode(first))) == 3
+    second = Export()
+    second.query("SELECT 1", parent=heads[1])
+    (changed,) = store.add(decode(second))
+    assert changed == ((1).to_bytes(16, "big"), heads[1].to_bytes(8, "big"))
+    assert len(routes(store)) == 3
+
+
+def test_requests_of_a_trace_that_is_too_long_to_count_stay(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MAXIMUM_SPANS_PER_TRACE", 2)
+    for number in range(4):
+        export = Export()
+        export.server(f"/{number}")
+        store.add(decode(export))
+    assert sorted(routes(store)) == ["/0", "/1", "/2", "/3"]
+
+
+def decode(export: Export) -> list[Batch]:
+    return decode_export(export.body, "application/x-protobuf", "")

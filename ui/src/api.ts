@@ -55,7 +55,9 @@ export interface Trace {
 }
 
 async function get<T>(path: string): Promise<T> {
-  const response = await fetch(path);
+  const response = await fetch(path).catch(() => {
+    throw new Error("The viewer does not answer. Has it ended?");
+  });
   const body = await response.json();
   if (!response.ok) throw new Error(body.error ?? `HTTP ${response.status}`);
   return body as T;

@@ -2,9 +2,7 @@
 
 import type { Attributes, SpanEvent, Value } from "./api";
 import { clock, duration } from "./format";
-import { category, logMessage, type Row, site, type Tree } from "./tree";
-
-const KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"];
+import { callers, category, logMessage, type Row, site, type Tree } from "./tree";
 
 export function Details({ row, tree }: { row: Row; tree: Tree }) {
   if (row.type === "log") {
@@ -18,6 +16,7 @@ export function Details({ row, tree }: { row: Row; tree: Tree }) {
     );
   }
   const span = row.type === "span" ? row.node.span : row.group.nodes[0]!.span;
+  const offset = row.type === "span" ? row.node.offset : row.group.offset;
   const query = span.attributes["db.query.text"];
   const exceptions = span.events.filter((event) => event.name === "exception");
   return (
@@ -27,11 +26,13 @@ export function Details({ row, tree }: { row: Row; tree: Tree }) {
         {span.name}
       </h3>
       <p class="quiet">
-        {category(span)} · {KINDS[span.kind] ?? span.kind} · {span.service} ·{" "}
+        {category(span)} · {span.service} ·{" "}
         {row.type === "group"
           ? `${duration(row.group.total)} in all`
-          : `${duration(span.duration_ns)}, from ${duration(row.node.offset)} on`}{" "}
-        · {clock(span.start)}
+          : duration(span.duration_ns)}
+        <br />
+        {clock(span.start)}
+        {offset > 0 && `, ${duration(offset)} from the start`}
       </p>
       {row.type === "group" && span.is_query && (
         <p class="advice">
@@ -64,6 +65,11 @@ function Site({ attributes, what }: { attributes: Attributes; what: string }) {
   return (
     <p class="where" title={String(attributes["code.file.path"])}>
       {what} <code>{short}</code>{name !== undefined && <> in <code>{String(name)}</code></>}
+      {callers(attributes).map((caller) => (
+        <span class="caller" key={caller.at}>
+          called at <code>{caller.at}</code> in <code>{caller.name}</code>
+        </span>
+      ))}
     </p>
   );
 }

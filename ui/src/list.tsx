@@ -1,5 +1,6 @@
 /** The list of requests, as they come. */
 
+import { Component } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { RequestRow } from "./api";
 import { clock, duration } from "./format";
@@ -13,6 +14,8 @@ export function RequestList() {
       if (event.key === "/" && document.activeElement !== box.current) {
         event.preventDefault();
         box.current?.focus();
+      } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        if (moveFocus(event.key === "ArrowDown" ? 1 : -1)) event.preventDefault();
       }
     };
     addEventListener("keydown", onKey);
@@ -20,6 +23,7 @@ export function RequestList() {
   }, []);
   const rows = state.requests.value;
   const slowest = Math.max(1, ...rows.slice(0, 200).map((row) => row.duration_ns));
+  const isEmpty = rows.length === 0 && state.loaded.value && !state.filterError.value;
   return (
     <>
       <header class="bar">
@@ -32,8 +36,7 @@ export function RequestList() {
           placeholder="Filter:  /orders  status:>=500  duration:>100ms  queries:>5  error   ( / )"
           value={state.filter.value}
           onInput={(event) => {
-            state.filter.value = event.currentTarget.value;
-            void state.load();
+            state.setFilter(event.currentTarget.value);
           }}
         />
         <button type="button" onClick={togglePause} aria-pressed={state.paused.value}>
@@ -51,30 +54,39 @@ export function RequestList() {
       )}
       <main>
         <table class="requests">
-          <thead>
+          <thead hidden={rows.length === 0}>
             <tr>
-              <th>Time</th>
-              <th>Service</th>
-              <th>Method</th>
-              <th class="wide">Route</th>
+              <th class="clock">Time</th>
+              <th class="service">Service</th>
+              <th class="method">Method</th>
+              <th>Route</th>
               <th class="number">Status</th>
-              <th class="number">Duration</th>
+              <th class="number duration">Duration</th>
               <th class="number">Queries</th>
               <th class="number">Calls</th>
               <th class="number">Logs</th>
             </tr>
           </thead>
           <tbody>
-            {rows.map((row) => <Row key={row.id} row={row} slowest={slowest} />)}
+            {rows.map((row) => <Row key={row.id} row={row} share={share(row, slowest)} />)}
           </tbody>
         </table>
-        {rows.length === 0 && !state.filterError.value && <Empty />}
+        {isEmpty && <Empty />}
         {rows.length > 0 && state.hasMore.value && (
           <button type="button" class="more" onClick={() => void state.loadMore()}>Older</button>
         )}
       </main>
     </>
   );
+}
+
+/** From row to row, and between the box and the first one. False where there is none. */
+function moveFocus(step: number): boolean {
+  const links = [...document.querySelectorAll<HTMLElement>(".filter, .requests tbody a")];
+  const at = links.indexOf(document.activeElement as HTMLElement);
+  const next = links[at < 0 ? 1 : at + step];
+  next?.focus();
+  return next !== undefined;
 }
 
 function togglePause(): void {
@@ -94,17 +106,43 @@ function Empty() {
   );
 }
 
-function Row({ row, slowest }: { row: RequestRow; slowest: number }) {
+/** How long the bar of a row is, in per cent. By the root: one slow request must not make all
+ * others look alike. */
+function share(row: RequestRow, slowest: number): number {
+  return Math.min(100, Math.ceil(100 * Math.sqrt(row.duration_ns / slowest)));
+}
+
+interface RowProps {
+  row: RequestRow;
+  share: number;
+}
+
+/** Drawn anew only when it has changed: there are thousands, and they come many times a second. */
+class Row extends Component<RowProps> {
+  override shouldComponentUpdate(next: RowProps): boolean {
+    return next.row !== this.props.row || next.share !== this.props.share;
+  }
+
+  override render({ row, share }: RowProps) {
+    return <Cells row={row} share={share} />;
+  }
+}
+
+function Cells({ row, share }: RowProps) {
   const href = `#/${row.trace_id}/${row.span_id}`;
   const classes = [row.error && "failed", row.pending && "pending"].filter(Boolean).join(" ");
-  const share = Math.max(1, (100 * row.duration_ns) / slowest);
   return (
-    <tr class={classes} onClick={() => (location.hash = href)}>
+    <tr class={classes} onClick={() => String(getSelection()) || (location.hash = href)}>
       <td class="quiet mono">{clock(row.start)}</td>
-      <td class="quiet">{row.service}</td>
+      <td class="quiet service" title={row.service}>{row.service}</td>
       <td class="mono">{row.method}</td>
-      <td class="wide">
+      <td class="route">
         <a href={href} title={row.path}>{row.route || row.path}</a>
+        {row.errors > 0 && !row.error && (
+          <b class="part" title="The request went well, and something that it caused did not">
+            {row.errors} failed
+          </b>
+        )}
         {row.route && row.path !== row.route && <span class="quiet path">{row.path}</span>}
       </td>
       <td class="number"><Status row={row} /></td>

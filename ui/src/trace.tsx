@@ -1,27 +1,34 @@
 /** One request: what it did, nested by cause, over time. */
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { RequestRow } from "./api";
 import { Details } from "./details";
 import { clock, duration } from "./format";
 import { Status } from "./list";
 import * as state from "./state";
 import { selected } from "./state";
-import { buildTree, rows } from "./tree";
+import { buildTree, type Node, reveal, rows } from "./tree";
 import { Waterfall } from "./waterfall";
 
 export function TracePage() {
   const [toggled, setToggled] = useState<ReadonlySet<string>>(new Set());
   const [text, setText] = useState("");
+  const box = useRef<HTMLInputElement>(null);
   const trace = state.trace.value;
   const tree = useMemo(() => (trace ? buildTree(trace.spans) : null), [trace]);
   const shown = useMemo(() => (tree ? rows(tree, { toggled, text }) : []), [tree, toggled, text]);
+  const failures = useMemo(() => tree?.nodes.filter(({ span }) => span.status === 2) ?? [], [tree]);
   useEffect(() => {
-    selected.value = state.route.value.spanId;
-  }, [state.route.value.spanId]);
+    show(tree?.nodes.find(({ span }) => span.span_id === state.route.value.spanId));
+  }, [state.route.value.spanId, tree !== null]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape" && !(event.target instanceof HTMLInputElement)) location.hash = "#/";
+      if (event.target instanceof HTMLInputElement) return;
+      if (event.key === "Escape") location.hash = state.listHref.value;
+      if (event.key === "/") {
+        event.preventDefault();
+        box.current?.focus();
+      }
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
@@ -33,11 +40,17 @@ export function TracePage() {
     setToggled(next);
   }
 
+  /** Select a span, and open what hides it. */
+  function show(node: Node | undefined): void {
+    if (!node) return;
+    setToggled((now) => reveal(node, now));
+    selected.value = node.span.span_id;
+  }
+
   function nextFailure(): void {
-    const failures = shown.filter((row) => row.type === "span" && row.node.span.status === 2);
-    const at = failures.findIndex((row) => row.key === selected.value);
-    const next = failures[(at + 1) % failures.length];
-    if (next) selected.value = next.key;
+    const at = failures.findIndex(({ span }) => span.span_id === selected.value);
+    setText("");
+    show(failures[(at + 1) % failures.length]);
   }
 
   if (!trace || !tree) {
@@ -50,25 +63,29 @@ export function TracePage() {
   }
   const request = state.selectedRequest.value;
   const current = shown.find((row) => row.key === selected.value) ?? shown[0];
-  const failures = trace.spans.filter((span) => span.status === 2).length;
   return (
     <>
       <Bar>
         <input
+          ref={box}
           class="filter"
           type="search"
           aria-label="Filter spans"
-          placeholder="Find in this request"
+          placeholder="Find in this request   ( / )"
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
         />
-        {failures > 0 && (
-          <button type="button" onClick={nextFailure}>Next failure ({failures})</button>
+        {failures.length > 0 && (
+          <button type="button" onClick={nextFailure}>Next failure ({failures.length})</button>
         )}
       </Bar>
       {request && <Facts request={request} traceId={trace.trace_id} />}
       <main class="trace">
-        <Waterfall rows={shown} tree={tree} onToggle={toggle} />
+        {shown.length > 0 ? (
+          <Waterfall rows={shown} tree={tree} onToggle={toggle} />
+        ) : (
+          <p class="empty">Nothing in this request has “{text}”.</p>
+        )}
         {current && <Details row={current} tree={tree} />}
       </main>
     </>
@@ -78,8 +95,8 @@ export function TracePage() {
 function Bar({ children }: { children?: preact.ComponentChildren }) {
   return (
     <header class="bar">
-      <h1><a href="#/">asynchooks</a></h1>
-      <a class="back" href="#/">← Requests</a>
+      <h1><a href={state.listHref.value}>asynchooks</a></h1>
+      <a class="back" href={state.listHref.value}>← Requests</a>
       {children}
     </header>
   );

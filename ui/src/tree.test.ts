@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Span } from "./api";
 import { duration } from "./format";
-import { buildTree, fold, label, rows, site } from "./tree";
+import { buildTree, callers, fold, label, reveal, rows, site } from "./tree";
 
 let made = 0;
 
@@ -128,4 +128,49 @@ describe("texts", () => {
     "writes %d ns as %s",
     (ns, text) => expect(duration(ns)).toBe(text),
   );
+});
+
+describe("reveal", () => {
+  it("opens what is collapsed, and the group, above a span", () => {
+    const root = span();
+    const middle = span({ below: root });
+    const alike = [1, 2, 3].map((at) => span({ below: middle, at, sql: "SELECT 1" }));
+    const tree = buildTree([root, middle, ...alike]);
+    const wanted = tree.nodes.find((node) => node.span === alike[2])!;
+    const collapsed = new Set([root.span_id]);
+    const shown = (toggled: ReadonlySet<string>) =>
+      rows(tree, { toggled, text: "" }).some((row) => row.key === wanted.span.span_id);
+    expect(shown(collapsed)).toBe(false);
+    expect(shown(reveal(wanted, collapsed))).toBe(true);
+  });
+});
+
+describe("a chain of tasks, each made by the one before", () => {
+  it("is shown however long it is", () => {
+    const spans = [span({ name: "task first" })];
+    for (let i = 1; i < 20_000; i++) spans.push(span({ below: spans[i - 1]!, at: i, status: 2 }));
+    const tree = buildTree(spans);
+    expect(tree.roots[0]!.failsBelow).toBe(true);
+    expect(rows(tree, { toggled: none, text: "" })).toHaveLength(20_000);
+    expect(rows(tree, { toggled: none, text: "first" })).toHaveLength(1);
+  });
+});
+
+describe("label", () => {
+  it("of a task with a long name is its end", () => {
+    const attributes = { "asynchooks.kind": "task" };
+    const name = "task starlette.middleware.base.call.<locals>.call_next.<locals>.coro";
+    expect(label(span({ name, attributes }))).toBe("task call_next.coro");
+    expect(label(span({ name: "task refresh", attributes }))).toBe("task refresh");
+  });
+});
+
+describe("callers", () => {
+  it("are read from the stack, from the inside out, without the line itself", () => {
+    const stack = 'File "/srv/shop/orders.py", line 29, in orders\nFile "/srv/shop/helper.py", line 3, in run';
+    expect(callers({ "code.stacktrace": stack })).toEqual([{ at: "shop/orders.py:29", name: "orders" }]);
+    const comprehension = `File "/srv/shop/orders.py", line 29, in f\n${stack.replace("orders\n", "f.<listcomp>\n")}`;
+    expect(callers({ "code.stacktrace": comprehension })).toEqual([{ at: "shop/orders.py:29", name: "f" }]);
+    expect(callers({})).toEqual([]);
+  });
 });

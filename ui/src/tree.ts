@@ -4,7 +4,10 @@ import type { Span, SpanEvent } from "./api";
 
 export interface Node {
   span: Span;
+  parent: Node | null;
   children: Node[];
+  /** The same number for spans that are alike: statement, call or name, and alike below. */
+  likeness: number;
   /** ns from the start of the trace. */
   offset: number;
   /** A span below this one failed. */
@@ -30,6 +33,8 @@ export const MINIMUM_REPEATS = 3;
 
 export interface Tree {
   roots: Node[];
+  /** All of them, as they stand in the waterfall: each before what is below it. */
+  nodes: Node[];
   /** ns since the epoch. */
   start: bigint;
   /** ns, from the first start to the last end. */
@@ -45,32 +50,55 @@ export function buildTree(spans: Span[]): Tree {
   const nodes = new Map<string, Node>();
   for (const span of spans) {
     const offset = Number(BigInt(span.start) - start);
-    nodes.set(span.span_id, { span, children: [], offset, failsBelow: false });
+    const node = { span, parent: null, children: [], likeness: 0, offset, failsBelow: false };
+    nodes.set(span.span_id, node);
   }
   const roots: Node[] = [];
   let length = 1;
   for (const node of nodes.values()) {
     length = Math.max(length, node.offset + node.span.duration_ns);
     const parent = node.span.parent_span_id ? nodes.get(node.span.parent_span_id) : undefined;
-    (parent && parent !== node ? parent.children : roots).push(node);
+    if (parent && parent !== node) {
+      node.parent = parent;
+      parent.children.push(node);
+    } else roots.push(node);
   }
   const byStart = (a: Node, b: Node) => a.offset - b.offset;
   roots.sort(byStart);
   for (const node of nodes.values()) node.children.sort(byStart);
-  for (const root of roots) markFailures(root);
-  return { roots, start, length };
+  const ordered = topDown(roots);
+  markFailures(ordered);
+  markLikeness(ordered);
+  return { roots, nodes: ordered, start, length };
 }
 
-function markFailures(node: Node): boolean {
-  for (const child of node.children) {
-    if (markFailures(child)) node.failsBelow = true;
+/** Without recursion, here and below: tasks that create the next one make long chains. */
+function topDown(roots: Node[]): Node[] {
+  const ordered: Node[] = [];
+  const waiting = [...roots].reverse();
+  for (let node = waiting.pop(); node; node = waiting.pop()) {
+    ordered.push(node);
+    for (let i = node.children.length - 1; i >= 0; i--) waiting.push(node.children[i]!);
   }
-  return node.failsBelow || node.span.status === 2;
+  return ordered;
 }
 
-/** What makes two siblings alike: the same statement, call or name, and alike below. */
-export function likeness(node: Node): string {
-  return [ownLikeness(node.span), ...node.children.map(likeness)].join("\n");
+function markFailures(ordered: Node[]): void {
+  for (let i = ordered.length - 1; i >= 0; i--) {
+    const { failsBelow, parent, span } = ordered[i]!;
+    if (parent && (failsBelow || span.status === 2)) parent.failsBelow = true;
+  }
+}
+
+function markLikeness(ordered: Node[]): void {
+  const numbers = new Map<string, number>();
+  for (let i = ordered.length - 1; i >= 0; i--) {
+    const node = ordered[i]!;
+    const key = `${ownLikeness(node.span)}\n${node.children.map((child) => child.likeness)}`;
+    const number = numbers.get(key) ?? numbers.size + 1;
+    numbers.set(key, number);
+    node.likeness = number;
+  }
 }
 
 function ownLikeness(span: Span): string {
@@ -85,18 +113,15 @@ function ownLikeness(span: Span): string {
  * a loop over A and B, both fold. Groups stand where their first member does.
  */
 export function fold(children: Node[]): (Node | Group)[] {
-  const alike = new Map<string, Node[]>();
-  const keys = new Map<Node, string>();
+  const alike = new Map<number, Node[]>();
   for (const child of children) {
-    const key = likeness(child);
-    keys.set(child, key);
-    const nodes = alike.get(key);
+    const nodes = alike.get(child.likeness);
     if (nodes) nodes.push(child);
-    else alike.set(key, [child]);
+    else alike.set(child.likeness, [child]);
   }
   const folded: (Node | Group)[] = [];
   for (const child of children) {
-    const nodes = alike.get(keys.get(child)!)!;
+    const nodes = alike.get(child.likeness)!;
     if (nodes.length < MINIMUM_REPEATS) folded.push(child);
     else if (nodes[0] === child) folded.push(makeGroup(nodes));
   }
@@ -117,55 +142,84 @@ export interface View {
   text: string;
 }
 
+/** What becomes a row, and then what is below it. */
+type Item =
+  | { type: "span"; depth: number; offset: number; node: Node }
+  | { type: "group"; depth: number; offset: number; group: Group }
+  | { type: "log"; depth: number; offset: number; event: SpanEvent; owner: Node; key: string };
+
 /** The rows to show, top down. */
 export function rows(tree: Tree, view: View): Row[] {
   const out: Row[] = [];
   const wanted = view.text.trim().toLowerCase();
-  const visible = wanted ? matching(tree.roots, wanted) : undefined;
+  const visible = wanted ? matching(tree, wanted) : undefined;
 
-  function addSpan(node: Node, depth: number): void {
-    if (visible && !visible.has(node)) return;
+  function logsOf(node: Node, depth: number): Item[] {
     const key = node.span.span_id;
     const logs = node.span.events.filter((event) => event.name === "log");
+    return logs.map((event, i) => {
+      const offset = Number(BigInt(event.time) - tree.start);
+      return { type: "log", depth, offset, event, owner: node, key: `${key} log ${i}` };
+    });
+  }
+
+  function asItem(part: Node | Group, depth: number): Item {
+    return "span" in part
+      ? { type: "span", depth, offset: part.offset, node: part }
+      : { type: "group", depth, offset: part.offset, group: part };
+  }
+
+  /** Adds the row of an item. Returns what is to be shown below it. */
+  function add(item: Item): Item[] {
+    if (item.type === "log") {
+      if (!wanted || logMessage(item.event).toLowerCase().includes(wanted)) out.push(item);
+      return [];
+    }
+    const depth = item.depth + 1;
+    if (item.type === "group") {
+      const { key, nodes } = item.group;
+      const expanded = view.toggled.has(key);
+      out.push({ type: "group", depth: item.depth, group: item.group, expanded, key });
+      return expanded ? nodes.map((node) => asItem(node, depth)) : [];
+    }
+    const { node } = item;
+    if (visible && !visible.has(node)) return [];
+    const key = node.span.span_id;
+    const logs = logsOf(node, depth);
     const expandable = node.children.length > 0 || logs.length > 0;
     const expanded = expandable && (wanted !== "" || !view.toggled.has(key));
-    out.push({ type: "span", depth, node, expandable, expanded, key });
-    if (!expanded) return;
+    out.push({ type: "span", depth: item.depth, node, expandable, expanded, key });
+    if (!expanded) return [];
     const below = visible ? node.children : fold(node.children);
-    const items = [
-      ...below.map((item) => ({ offset: item.offset, item })),
-      ...logs.map((event) => ({ offset: Number(BigInt(event.time) - tree.start), item: event })),
-    ].sort((a, b) => a.offset - b.offset);
-    for (const { item, offset } of items) {
-      if ("span" in item) addSpan(item, depth + 1);
-      else if ("nodes" in item) addGroup(item, depth + 1);
-      else if (!wanted || logMessage(item).toLowerCase().includes(wanted)) {
-        const at = `${key} log ${out.length}`;
-        out.push({ type: "log", depth: depth + 1, event: item, offset, owner: node, key: at });
-      }
-    }
+    return [...below.map((part) => asItem(part, depth)), ...logs].sort((a, b) => a.offset - b.offset);
   }
 
-  function addGroup(group: Group, depth: number): void {
-    const expanded = view.toggled.has(group.key);
-    out.push({ type: "group", depth, group, expanded, key: group.key });
-    if (expanded) for (const node of group.nodes) addSpan(node, depth + 1);
-  }
-
-  for (const root of tree.roots) addSpan(root, 0);
+  const waiting = tree.roots.map((root) => asItem(root, 0)).reverse();
+  for (let item = waiting.pop(); item; item = waiting.pop()) waiting.push(...add(item).reverse());
   return out;
 }
 
-/** The nodes that have the text, with all above them. */
-function matching(roots: Node[], text: string): Set<Node> {
-  const found = new Set<Node>();
-  function visit(node: Node): boolean {
-    let hit = haystack(node.span).includes(text);
-    for (const child of node.children) if (visit(child)) hit = true;
-    if (hit) found.add(node);
-    return hit;
+/** What has to be toggled so that the row of `node` is shown: all above it open, its groups too. */
+export function reveal(node: Node, toggled: ReadonlySet<string>): Set<string> {
+  const next = new Set(toggled);
+  for (let at = node; at.parent; at = at.parent) {
+    next.delete(at.parent.span.span_id);
+    for (const item of fold(at.parent.children)) {
+      if ("nodes" in item && item.nodes.includes(at)) next.add(item.key);
+    }
   }
-  for (const root of roots) visit(root);
+  return next;
+}
+
+/** The nodes that have the text, with all above them. */
+function matching(tree: Tree, text: string): Set<Node> {
+  const found = new Set<Node>();
+  for (let i = tree.nodes.length - 1; i >= 0; i--) {
+    const node = tree.nodes[i]!;
+    if (!found.has(node) && !haystack(node.span).includes(text)) continue;
+    found.add(node);
+    if (node.parent) found.add(node.parent);
+  }
   return found;
 }
 
@@ -194,14 +248,35 @@ export function label(span: Span): string {
   if (typeof query === "string") return query.replace(/\s+/g, " ").trim();
   const url = span.attributes["url.full"];
   if (typeof url === "string" && span.is_call) return `${span.name} ${url.replace(/^\w+:\/\/[^/]*/, "")}`;
-  return span.name;
+  return category(span) === "task" ? shortName(span.name) : span.name;
+}
+
+/** The end of a long dotted name, which is what tells it from others. */
+function shortName(name: string): string {
+  const parts = name.replace(/^task /, "").replaceAll("<locals>.", "").split(".");
+  return `task ${parts.slice(-2).join(".")}`;
+}
+
+/** Where the line of `site` was called from, from the inside out: places as `site` has them, and the
+ * functions' names. */
+export function callers(attributes: Span["attributes"]): { at: string; name: string }[] {
+  const stack = attributes["code.stacktrace"];
+  if (typeof stack !== "string") return [];
+  const frames = [...stack.matchAll(/File "(.*)", line (\d+), in (.*)/g)];
+  const places = frames.map(([, path = "", line, name = ""]) => ({
+    at: site({ "code.file.path": path, "code.line.number": Number(line) }),
+    name,
+  }));
+  // A comprehension is a function at the line of its own function.
+  const distinct = places.filter(({ at }, i) => at !== places[i - 1]?.at);
+  return distinct.slice(0, -1).reverse();
 }
 
 /** The line of the user's code that started a span: its file's last parts, and the line. */
-export function site(attributes: Span["attributes"]): string {
+export function site(attributes: Span["attributes"], parts = 2): string {
   const path = attributes["code.file.path"];
   if (typeof path !== "string") return "";
-  const short = path.split("/").slice(-2).join("/");
+  const short = path.split("/").slice(-parts).join("/");
   const line = attributes["code.line.number"];
   return line === undefined ? short : `${short}:${line}`;
 }

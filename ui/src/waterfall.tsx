@@ -1,12 +1,15 @@
 /** The rows of a request, only as many in the page as can be seen. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { duration } from "./format";
 import { selected } from "./state";
 import { category, label, logMessage, type Row, site, type Tree } from "./tree";
 
 const ROW_HEIGHT = 26;
 const MARGIN = 12; // rows kept above and below the visible ones
+// How far in the deepest rows begin, in pixels, and how far a level is from the next.
+const INDENT = 168;
+const STEP = { most: 14, least: 4 };
 
 interface Props {
   rows: Row[];
@@ -33,6 +36,8 @@ export function Waterfall({ rows, tree, onToggle }: Props) {
     if (below > element.scrollTop) element.scrollTop = below;
   }, [selected.value, rows]);
 
+  const deepest = useMemo(() => rows.reduce((most, row) => Math.max(most, row.depth), 1), [rows]);
+  const step = Math.max(STEP.least, Math.min(STEP.most, INDENT / deepest));
   const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - MARGIN);
   const last = Math.min(rows.length, Math.ceil((top + height) / ROW_HEIGHT) + MARGIN);
 
@@ -75,7 +80,14 @@ export function Waterfall({ rows, tree, onToggle }: Props) {
         <div role="rowgroup" style={{ height: `${rows.length * ROW_HEIGHT}px` }}>
           <div style={{ transform: `translateY(${first * ROW_HEIGHT}px)` }}>
             {rows.slice(first, last).map((row, i) => (
-              <RowLine key={row.key} row={row} index={first + i} tree={tree} onToggle={onToggle} />
+              <RowLine
+                key={row.key}
+                row={row}
+                index={first + i}
+                indent={Math.min(INDENT, row.depth * step)}
+                tree={tree}
+                onToggle={onToggle}
+              />
             ))}
           </div>
         </div>
@@ -99,11 +111,12 @@ function Ruler({ length }: { length: number }) {
 interface LineProps {
   row: Row;
   index: number;
+  indent: number;
   tree: Tree;
   onToggle: (key: string) => void;
 }
 
-function RowLine({ row, index, tree, onToggle }: LineProps) {
+function RowLine({ row, index, indent, tree, onToggle }: LineProps) {
   const isSelected = row.key === selected.value;
   const expandable = row.type === "group" || (row.type === "span" && row.expandable);
   const expanded = row.type !== "log" && row.expanded;
@@ -125,7 +138,7 @@ function RowLine({ row, index, tree, onToggle }: LineProps) {
       onClick={() => (selected.value = row.key)}
       onDblClick={() => expandable && onToggle(row.key)}
     >
-      <span class="cell" role="gridcell" style={{ paddingLeft: `${row.depth * 14 + 4}px` }}>
+      <span class="cell" role="gridcell" style={{ paddingLeft: `${indent + 4}px` }}>
         <button
           type="button"
           tabIndex={-1}
@@ -175,6 +188,7 @@ function Label({ row }: { row: Row }) {
           ×{row.group.nodes.length}{first.is_query ? " N+1" : ""}
         </b>{" "}
         <span class="text">{label(first)}</span>
+        <span class="site"><bdi>{site(first.attributes, 1)}</bdi></span>
       </>
     );
   }
@@ -182,7 +196,7 @@ function Label({ row }: { row: Row }) {
   return (
     <>
       {span.kind === 2 && <b class="tag">{span.service}</b>} <span class="text">{label(span)}</span>
-      <span class="site">{site(span.attributes)}</span>
+      <span class="site"><bdi>{site(span.attributes, 1)}</bdi></span>
     </>
   );
 }

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from asynchooks._patching import Patches
-from asynchooks.boundaries import executors, threads
+from asynchooks.boundaries import executors, processes, spawning, threads
 
 __all__ = ("install", "uninstall")
-
-_BOUNDARIES = (threads, executors)
 
 _patches = Patches()
 _is_installed = False
@@ -18,12 +16,15 @@ def install() -> None:
     global _is_installed
     if not _is_installed:
         _is_installed = True
-        for boundary in _BOUNDARIES:
-            boundary.install(_patches)
+        threads.install(_patches)
+        executors.install(_patches)
+        spawning.install(_patches)
+        processes.install()
 
 
 def uninstall() -> None:
     """Put every boundary back as Python has it."""
     global _is_installed
+    processes.uninstall()
     _patches.undo()
     _is_installed = False

@@ -1,46 +1,28 @@
-"""Thread pools: each job is a resource, and runs in a copy of its submitter's context; the pool's
-own threads belong to nobody, so that no request's values stay in them.
+"""Thread pools: each job is a resource, and runs in its submitter's context, as does whatever its
+result sets going.
 
-`loop.run_in_executor` and `ThreadPoolExecutor.map` go through `submit`.
+`loop.run_in_executor`, `asyncio.to_thread` and `ThreadPoolExecutor.map` go through `submit`. In the
+pool's queue a job stands in the place of its function, which it gives back when it is its turn. The
+jobs of an `InterpreterPoolExecutor` are no resources: nothing of ours can go where they go.
 """
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks._detached import call_detached
 
 if TYPE_CHECKING:
     from asynchooks._patching import Patches
 
 __all__ = ("install",)
 
-_KIND = _native.KINDS.index("ExecutorJob")
-
 
 def install(patches: Patches) -> None:
-    """Wrap `ThreadPoolExecutor.submit` and the method that starts a pool's threads."""
-    patches.wrap(ThreadPoolExecutor, "submit", _make_submit)
-    patches.wrap(ThreadPoolExecutor, "_adjust_thread_count", _make_adjust_thread_count)
-
-
-def _make_submit(original: Any) -> Any:
-    @wraps(original)
-    def submit(self: ThreadPoolExecutor, /, *args: Any, **kwargs: Any) -> Any:
-        if not args:
-            return original(self, *args, **kwargs)  # its own TypeError
-        job = _native.Resource("ExecutorJob", None, False, _KIND)
-        return original(self, job.run_in_async_scope, *args, **kwargs)
-
-    return submit
-
-
-def _make_adjust_thread_count(original: Any) -> Any:
-    @wraps(original)
-    def _adjust_thread_count(self: ThreadPoolExecutor) -> None:
-        call_detached(original, self)
-
-    return _adjust_thread_count
+    """Wrap `ThreadPoolExecutor.submit`, and `run` of its work items."""
+    item = concurrent.futures.thread._WorkItem
+    for owner, name in ((ThreadPoolExecutor, "submit"), (item, "run")):
+        patches.wrap(owner, name, partial(_native.Wrapper, action=name))

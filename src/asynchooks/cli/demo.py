@@ -72,15 +72,19 @@ def demo(arguments: argparse.Namespace) -> None:
         )
         rates.wait_until_ready()
         shop.wait_until_ready()
+        # What the demo alone needs is imported where it is known to be there.
+        import httpx
+
         try:
             asyncio.run(_show(shop.url, url, once=arguments.once))
+        except httpx.TransportError as exc:
+            raise CommandError(f"the shop, or its page, does not answer any more: {exc!r}") from exc
         except KeyboardInterrupt:
             if arguments.once:
                 raise
 
 
 async def _show(shop: str, viewer: str, *, once: bool) -> None:
-    # What the demo alone needs is imported where it is known to be there.
     from asynchooks.cli.demo_report import report
     from asynchooks.cli.demo_traffic import send_round, trickle
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
 __all__ = ("Trace", "report")
 
 ROWS = 5
 LINES = 4
+# How often one request runs the same statement until that is worth telling: a loop, not a hazard.
+REPEATS = 5
 ERROR = 2  # OTLP's number of a status
 
 
@@ -39,7 +41,8 @@ class Style:
 
 
 def report(traces: list[Trace], seconds: float) -> str:
-    """The slowest request of each of the slowest routes, and one failure of each that failed."""
+    """The slowest request of each of the slowest routes; one request of each route that runs the
+    same query again and again; and one failure of each that failed."""
     style = Style(enabled=sys.stdout.isatty())
     width = shutil.get_terminal_size().columns
     failed = [trace for trace in traces if trace.summary["error"]]
@@ -48,10 +51,18 @@ def report(traces: list[Trace], seconds: float) -> str:
         "",
         f"  {len(traces)} requests in {seconds:.1f} s, {len(failed)} failed; {queries} queries",
     ]
-    lines += _section("Slowest", _slowest_of_each_route(traces)[:ROWS], style, width)
-    if failed:
-        lines += _section("Failed", _slowest_of_each_route(failed), style, width)
+    repeating = [trace for trace in traces if _repeats(trace) >= REPEATS]
+    quiet = [trace for trace in traces if trace not in failed and trace not in repeating]
+    lines += _section("Slowest", _slowest_of_each_route(quiet)[:ROWS], style, width)
+    lines += _section("The same query again and again (N+1)", repeating, style, width)
+    lines += _section("Failed", failed, style, width)
     return "\n".join(lines)
+
+
+def _repeats(trace: Trace) -> int:
+    """How often it runs the statement that it runs most."""
+    texts = Counter(_text(span) for span in _own_spans(trace) if span["is_query"])
+    return max(texts.values(), default=0)
 
 
 def _slowest_of_each_route(traces: list[Trace]) -> list[Trace]:
@@ -63,8 +74,10 @@ def _slowest_of_each_route(traces: list[Trace]) -> list[Trace]:
 
 
 def _section(title: str, traces: list[Trace], style: Style, width: int) -> list[str]:
+    if not traces:
+        return []
     lines = ["", f"  {style.bold}{title}{style.plain}"]
-    for trace in traces:
+    for trace in _slowest_of_each_route(traces):
         summary = trace.summary
         color = style.red if summary["error"] else ""
         counts = [_count(summary["queries"], "query", "queries")]
@@ -74,17 +87,15 @@ def _section(title: str, traces: list[Trace], style: Style, width: int) -> list[
             f"  {_milliseconds(trace.duration)}  {color}{summary['status']}{style.plain}  "
             f"{style.bold}{trace.route:<28}{style.plain}  {', '.join(counts)}"
         )
-        lines += [f"{style.dim}{line[:width]}{style.plain}" for line in _operations(trace)]
-        lines += [f"{style.red}{line[:width]}{style.plain}" for line in _errors(trace)]
+        lines += [f"{style.dim}{_cut(line, width)}{style.plain}" for line in _operations(trace)]
+        lines += [f"{style.red}{_cut(line, width)}{style.plain}" for line in _errors(trace)]
     return lines
 
 
 def _operations(trace: Trace) -> list[str]:
     """The queries and calls of the request, the same ones folded, the longest first."""
     durations: defaultdict[str, list[int]] = defaultdict(list)
-    for span in trace.spans:
-        if span["service"] != trace.summary["service"]:
-            continue
+    for span in _own_spans(trace):
         if span["is_query"] or span["is_call"]:
             durations[_text(span)].append(int(span["duration_ns"]))
     rows = sorted(durations.items(), key=lambda item: sum(item[1]), reverse=True)
@@ -95,6 +106,11 @@ def _operations(trace: Trace) -> list[str]:
     if len(rows) > LINES:
         lines.append(f"{'':23}and {len(rows) - LINES} more")
     return lines
+
+
+def _own_spans(trace: Trace) -> list[dict[str, Any]]:
+    """Those of the service that took the request, without those that it called."""
+    return [span for span in trace.spans if span["service"] == trace.summary["service"]]
 
 
 def _errors(trace: Trace) -> list[str]:
@@ -112,6 +128,10 @@ def _text(span: dict[str, Any]) -> str:
         return " ".join(str(attributes.get("db.query.text", span["name"])).split())
     url = str(attributes.get("url.full", "")).partition("?")[0]
     return f"{attributes.get('http.request.method', '')} {url}".strip() or str(span["name"])
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
 def _milliseconds(ns: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ("Service", "find_shop", "free_port")
 
 HOST = "127.0.0.1"
+OTHER_PORTS = range(20_000, 32_000)
 START_DEADLINE = 30.0
 STOP_DEADLINE = 10.0
 
@@ -42,15 +44,16 @@ def find_shop() -> Path:
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` if nobody listens there, else one that is free."""
-    for port in (preferred, 0):
+    """`preferred` if nobody listens there, else one that is free, and stays so until it is used:
+    below those that systems give to outgoing connections."""
+    for port in (preferred, *random.sample(OTHER_PORTS, 100)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            return port
     raise CommandError(f"no port is free on {HOST}")
 
 
@@ -75,6 +78,8 @@ class Service:
         self._log = folder / f"{name}.log"
         server = [sys.executable, "-m", "uvicorn", app, "--app-dir", str(directory)]
         server += ["--host", HOST, "--port", str(port), "--log-level", "warning"]
+        # As long as httpx' 5 seconds, and it would close connections on which httpx sends.
+        server += ["--timeout-keep-alive", "75"]
         run = [sys.executable, "-P", "-m", "asynchooks", "run", "--service", name]
         self._command = [*run, "--port", viewer.rpartition(":")[2], "--", *server]
         self._environment = {**os.environ, **(environment or {})}

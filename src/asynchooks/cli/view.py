@@ -40,7 +40,8 @@ def view(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         return
     except ViewerError as exc:
-        url = f"http://{arguments.host}:{arguments.port}"
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        url = f"http://{host}:{arguments.port}"
         if arguments.port and is_viewer(url):
             raise CommandError(f"a viewer is there already: {url}") from exc
         raise CommandError(str(exc)) from exc

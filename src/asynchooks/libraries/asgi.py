@@ -18,6 +18,7 @@ from asynchooks.tracing import (
     StatusCode,
     current_span,
     extract_traceparent,
+    record_tasks,
     start_request,
     use_span,
 )
@@ -41,6 +42,8 @@ _KNOWN_METHODS = frozenset(
 )
 # An id comes from outside and goes into log lines and headers: visible ASCII, and not long.
 _REQUEST_ID = re.compile(rb"[!-~]{1,200}")
+# The messages that carry the headers of an answer.
+_STARTS = frozenset(("http.response.start", "websocket.accept", "websocket.http.response.start"))
 # What runs on after the last byte for less than this (ns), and does nothing, is no background.
 _WORTH_A_SPAN = 1_000_000
 
@@ -66,7 +69,8 @@ class TracedApplication:
             await self.app(scope, receive, send)
             return
         response = _Response(request, send)
-        with use_span(request.span):
+        # The context may be that of another request's `send`.
+        with use_span(request.span), record_tasks(True):
             try:
                 await self.app(scope, receive, response.send)
             except BaseException as exc:
@@ -91,14 +95,19 @@ class _Response:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start":
+        if kind in _STARTS:
             message = self._begin(message)
-        await self._send(message)
+        elif kind == "websocket.close" and self._status is None:
+            self._status = 403  # what the server answers to a handshake that is refused
+        # A server that begins the connection's next request here, or a timer, does not do so for
+        # this request.
+        with record_tasks(False):
+            await self._send(message)
         if kind == "http.response.body" and not message.get("more_body", False):
             self._end_response()
 
     def _begin(self, message: Message) -> Message:
-        self._status = message["status"]
+        self._status = message.get("status", 101)  # of a websocket that is accepted
         headers = list(message.get("headers") or ())
         if not any(name.lower() == b"x-request-id" for name, _ in headers):
             headers.append((b"x-request-id", self._request.id.encode("latin-1")))

@@ -11,6 +11,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from asynchooks._patching import step_out
 from asynchooks._reporting import report_once
 
 if TYPE_CHECKING:
@@ -38,12 +39,6 @@ def guarded(
         name = f"{original.__module__}.{original.__qualname__}"
         report_once(f"call.{name}", "asynchooks could not record a call of %s", name, exc_info=True)
         return None
-
-
-def step_out(exc: BaseException) -> None:
-    """Take the wrapper's own frame out of the traceback of `exc`, before a bare `raise`."""
-    if exc.__traceback__ is not None:
-        exc.__traceback__ = exc.__traceback__.tb_next
 
 
 def traced(

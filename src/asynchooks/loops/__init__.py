@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from asynchooks.loops import stdlib, uvloop
+from asynchooks._patching import Patches
+from asynchooks.loops import dns, stdlib, transports, uvloop, watches
 
 __all__ = ("install", "uninstall")
 
-_LOOPS = (stdlib, uvloop)
+_patches = Patches()
 
 
 def install() -> None:
     """Feed the core from every loop that there is.
 
     Raises:
-        RuntimeError: this interpreter's asyncio does not look as expected; nothing is installed.
+        RuntimeError, ImportError, AttributeError: this interpreter's asyncio does not look as
+            expected; nothing is installed.
     """
-    for loop in _LOOPS:
-        loop.install()
+    stdlib.install()
+    try:
+        watches.install(_patches)
+        transports.install(_patches)
+    except BaseException:
+        _patches.undo()
+        stdlib.uninstall()
+        raise
+    dns.install()
+    uvloop.install()
 
 
 def uninstall() -> None:
     """Stop feeding the core."""
-    for loop in reversed(_LOOPS):
-        loop.uninstall()
+    uvloop.uninstall()
+    dns.uninstall()
+    _patches.undo()
+    stdlib.uninstall()

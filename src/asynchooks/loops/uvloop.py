@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from asynchooks import _native
 from asynchooks._imports import when_imported
+from asynchooks._patching import Patches
+from asynchooks.loops import uvloop_transports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,11 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ("install", "uninstall")
 
+_patches = Patches()
 _stop_waiting: Callable[[], None] | None = None
 
 
 def install() -> None:
-    """Wrap the callbacks that reach a uvloop loop from Python and from tasks."""
+    """Wrap the callbacks that reach a uvloop loop from Python and from tasks, and meet its
+    transports."""
     global _stop_waiting
     if _stop_waiting is None:
         _stop_waiting = when_imported("uvloop", _patch)
@@ -30,8 +34,10 @@ def uninstall() -> None:
     if _stop_waiting is not None:
         _stop_waiting()
         _stop_waiting = None
+    _patches.undo()
     _native.uninstall_callbacks()
 
 
 def _patch(module: ModuleType) -> None:
     _native.install_callbacks(module.loop.Loop)
+    uvloop_transports.install(_patches, module)

@@ -23,6 +23,7 @@ from asynchooks.tracing.span import (
     StatusCode,
     set_sink,
 )
+from asynchooks.tracing.tasks import record_tasks
 
 __all__ = (
     "Event",
@@ -39,6 +40,7 @@ __all__ = (
     "format_traceparent",
     "install",
     "is_suppressed",
+    "record_tasks",
     "request_of_root",
     "set_sink",
     "start_request",

@@ -24,12 +24,13 @@ _DEFAULT_TIMEOUT = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Where spans go and how this process is called. `timeout` is in seconds."""
+    """Where spans go and how this process is called. `timeout` is in seconds; `given_name` is the
+    service's name where the environment says one."""
 
     endpoint: str | None
     headers: dict[str, str] = field(default_factory=dict)
     timeout: float = _DEFAULT_TIMEOUT
-    service_name: str = UNKNOWN_SERVICE
+    given_name: str = ""
     resource_attributes: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -46,9 +47,16 @@ class Config:
             endpoint=None if disabled else _endpoint(environment),
             headers=_pairs(headers),
             timeout=_timeout(environment),
-            service_name=service or program_name() or UNKNOWN_SERVICE,
+            given_name=service,
             resource_attributes=resource,
         )
+
+    @property
+    def service_name(self) -> str:
+        """What the service is called, at the latest by its command. Worked out anew each time: a
+        process that multiprocessing has spawned learns its command line some time after its start.
+        """
+        return self.given_name or program_name() or UNKNOWN_SERVICE
 
 
 def _endpoint(environment: Mapping[str, str]) -> str | None:

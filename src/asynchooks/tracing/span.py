@@ -14,8 +14,8 @@ from asynchooks.tracing.identifiers import new_span_id, new_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import CodeType
 
+    from asynchooks.sites import CallSite
     from asynchooks.tracing.request import Request
 
     AttributeValue = str | bool | int | float | Sequence[str] | Sequence[int] | Sequence[float]
@@ -114,7 +114,7 @@ class Span:
         request: Request | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         start_time: int | None = None,
-        call_site: tuple[CodeType, int] | None = None,
+        call_site: CallSite | None = None,
     ) -> None:
         self.name = name
         self.kind = kind

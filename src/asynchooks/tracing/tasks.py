@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +14,20 @@ from asynchooks.tracing.span import Span, StatusCode
 
 if TYPE_CHECKING:
     import asyncio
+    from types import TracebackType
 
     from asynchooks.hooks import AsyncHook
 
-__all__ = ("install", "uninstall")
+__all__ = ("install", "record_tasks", "uninstall")
 
 # A program that never ends its tasks must not make us grow: beyond this, tasks have no span.
 MAXIMUM_OPEN = 10_000
+# asyncio's own name for a task that was given none.
+_NUMBERED = re.compile(r"Task-\d+")
+
+_recorded: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "asynchooks.task_spans", default=True
+)
 
 # Weak: a task that nobody holds must die as it would without us.
 _tasks: dict[int, weakref.ref[asyncio.Task[Any]]] = {}
@@ -43,9 +52,33 @@ def uninstall() -> None:
         _tasks.clear()
 
 
+class record_tasks:
+    """`with record_tasks(False):` the tasks that are created inside, and those that they create,
+    have no spans of their own; what they do belongs to the span that is current."""
+
+    __slots__ = ("_outer", "_recorded")
+
+    def __init__(self, recorded: bool) -> None:
+        self._recorded = recorded
+
+    def __enter__(self) -> None:
+        self._outer = _recorded.get()
+        _recorded.set(self._recorded)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _recorded.set(self._outer)
+
+
 def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None:
     inherited = context_span()
-    if inherited is None or inherited.request is None or is_suppressed():
+    if inherited is None or inherited.request is None:
+        return
+    if not _recorded.get() or is_suppressed():
         return
     if len(task_spans) >= MAXIMUM_OPEN:
         return
@@ -78,6 +111,10 @@ def _end(async_id: int) -> None:
         return
     span = entry[0]
     task = reference()
+    if task is not None and not _NUMBERED.fullmatch(task.get_name()):
+        # The name that it was given, which asyncio sets after its birth, says more than its
+        # coroutine's where a library (anyio) runs others' functions in a coroutine of its own.
+        span.update_name(f"task {task.get_name()}")
     if task is not None and task.done():
         if task.cancelled():
             span.set_attribute("asynchooks.cancelled", True)

@@ -7,6 +7,8 @@ import sqlite3
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -76,10 +78,7 @@ class _Viewer:
         if changed and self._live.has_pages:
             news = await self._read(lambda reader: query.read_requests(reader, changed))
             self._live.publish("requests", news)
-        # An ExportTraceServiceResponse with nothing to say, in the type that was sent.
-        if content_type.startswith("application/json"):
-            return JSONResponse({})
-        return Response(b"", media_type=PROTOBUF)
+        return _accept(content_type, rejected=sum(batch.rejected for batch in batches))
 
     async def health(self, request: Request) -> Response:
         dropped = await self._read(query.total_dropped)
@@ -91,16 +90,15 @@ class _Viewer:
         parameters = request.query_params
         limit = query.parse_number(parameters.get("limit"), "limit")
         before = query.parse_number(parameters.get("before"), "before")
-        rows = await self._read(
-            lambda reader: query.list_requests(
+        page = await self._read(
+            lambda reader: query.read_page(
                 reader,
                 text=parameters.get("filter", ""),
                 limit=100 if limit is None else limit,
                 before=before,
             )
         )
-        dropped = await self._read(query.total_dropped)
-        return JSONResponse({"requests": rows, "dropped": dropped})
+        return JSONResponse(page)
 
     async def read_trace(self, request: Request) -> Response:
         trace_id = request.path_params["trace_id"]
@@ -135,6 +133,19 @@ async def _read_body(request: Request) -> bytes:
         if len(body) > MAXIMUM_BODY:
             raise TooLargeError(f"the body is larger than {MAXIMUM_BODY} bytes")
     return bytes(body)
+
+
+def _accept(content_type: str, *, rejected: int) -> Response:
+    """An ExportTraceServiceResponse, in the type that was sent."""
+    answer = ExportTraceServiceResponse()
+    if rejected:
+        message = f"{rejected} spans without a valid trace id or span id were left out"
+        logger.warning(message)
+        answer.partial_success.rejected_spans = rejected
+        answer.partial_success.error_message = message
+    if content_type.startswith("application/json"):
+        return JSONResponse(MessageToDict(answer))
+    return Response(answer.SerializeToString(), media_type=PROTOBUF)
 
 
 def _refuse(request: Request, exc: Exception) -> Response:

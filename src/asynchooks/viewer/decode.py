@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
+import io
 import json
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -52,15 +54,15 @@ def _decompress(body: bytes, encoding: str) -> bytes:
         return body
     if encoding != "gzip":
         raise UnsupportedError(f"content encoding is {encoding!r}, expected gzip or none")
-    decompressor = zlib.decompressobj(wbits=31)
     try:
-        plain = decompressor.decompress(body, MAXIMUM_DECOMPRESSED + 1)
-    except zlib.error as exc:
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+            plain = file.read(MAXIMUM_DECOMPRESSED + 1)
+    except EOFError as exc:
+        raise BadRequestError("the gzip body is cut short") from exc
+    except (OSError, zlib.error) as exc:
         raise BadRequestError(f"the body is not gzip: {exc}") from exc
     if len(plain) > MAXIMUM_DECOMPRESSED:
         raise TooLargeError(f"the body is larger than {MAXIMUM_DECOMPRESSED} bytes when unpacked")
-    if not decompressor.eof:
-        raise BadRequestError("the gzip body is cut short")
     return plain
 
 
@@ -100,13 +102,10 @@ def _hex_to_base64(value: Any) -> Any:
 def _batch(resource_spans: Any) -> Batch:
     attributes = _attributes(resource_spans.resource.attributes)
     service = str(attributes.get("service.name", "unknown_service"))
-    spans = [
-        _span(span)
-        for scope_spans in resource_spans.scope_spans
-        for span in scope_spans.spans
-        if len(span.trace_id) == 16 and len(span.span_id) == 8
-    ]
-    return Batch(Process(service=service, attributes=attributes), spans)
+    sent = [span for scope_spans in resource_spans.scope_spans for span in scope_spans.spans]
+    spans = [_span(span) for span in sent if len(span.trace_id) == 16 and len(span.span_id) == 8]
+    process = Process(service=service, attributes=attributes)
+    return Batch(process, spans, rejected=len(sent) - len(spans))
 
 
 def _span(span: Any) -> SpanRecord:

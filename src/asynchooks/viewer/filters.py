@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ("KEYS", "parse_filter")
 
 _NUMBER = re.compile(r"(?P<operator>>=|<=|>|<|=)?(?P<number>\d+(?:\.\d+)?)(?P<unit>ns|us|ms|s)?")
+# SQLite's limit is a depth of 1,000 for an expression.
+_MAXIMUM_WORDS = 100
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
@@ -84,6 +86,8 @@ def parse_filter(text: str) -> Condition:
         words = list(lexer)
     except ValueError as exc:
         raise BadRequestError('a quote (") is open in the filter') from exc
+    if len(words) > _MAXIMUM_WORDS:
+        raise BadRequestError(f"the filter has {len(words)} words, more than {_MAXIMUM_WORDS}")
     conditions: list[str] = []
     parameters: list[object] = []
     for word in words:

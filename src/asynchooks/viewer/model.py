@@ -71,7 +71,8 @@ class SpanRecord:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The spans of one process out of one export."""
+    """The spans of one process out of one export. `rejected` more had no valid ids."""
 
     process: Process
     spans: list[SpanRecord]
+    rejected: int = 0

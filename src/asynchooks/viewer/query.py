@@ -12,17 +12,20 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-__all__ = ("MAXIMUM_PAGE", "list_requests", "read_requests", "read_trace", "total_dropped")
+__all__ = ("MAXIMUM_PAGE", "read_page", "read_requests", "read_trace", "total_dropped")
 
 MAXIMUM_PAGE = 500
 
-_SELECT = "SELECT request.*, service FROM request JOIN process ON process.id = request.process"
+_SELECT = (
+    "SELECT request.*, service, dropped FROM request JOIN process ON process.id = request.process"
+)
 
 
-def list_requests(
+def read_page(
     connection: sqlite3.Connection, *, text: str = "", limit: int = 100, before: int | None = None
-) -> list[dict[str, Any]]:
-    """The newest requests that pass the filter, newest first, from before id `before` on.
+) -> dict[str, Any]:
+    """The newest requests that pass the filter, newest first, from before id `before` on; and how
+    many spans the processes that they are of have dropped.
 
     Raises:
         BadRequestError: the filter makes no sense.
@@ -31,8 +34,9 @@ def list_requests(
     rows = connection.execute(
         f"{_SELECT} WHERE request.id < ? AND {condition} ORDER BY request.id DESC LIMIT ?",
         (before if before is not None else 1 << 62, *parameters, max(1, min(limit, MAXIMUM_PAGE))),
-    )
-    return [_summary(row) for row in rows]
+    ).fetchall()
+    processes = {row["process"]: row["dropped"] for row in rows}
+    return {"requests": [_summary(row) for row in rows], "dropped": sum(processes.values())}
 
 
 def read_requests(

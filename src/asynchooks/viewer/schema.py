@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import sqlite3
+import sqlite3
 
 __all__ = ("migrate",)
 
@@ -65,7 +62,16 @@ MIGRATIONS = (M001_INITIAL,)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a store of any earlier version, or an empty file, to this one."""
+    """Bring a store of any earlier version, or an empty file, to this one.
+
+    Raises:
+        sqlite3.DatabaseError: it is of a later version, or somebody else's database.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version > len(MIGRATIONS):
+        raise sqlite3.DatabaseError("a newer asynchooks has made it")
+    if version == 0 and tables:
+        raise sqlite3.DatabaseError("it is a database, but none of asynchooks")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         connection.executescript(f"BEGIN;{script}PRAGMA user_version = {number};COMMIT;")

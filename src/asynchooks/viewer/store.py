@@ -11,12 +11,13 @@ import json
 import os
 import sqlite3
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asynchooks.viewer.errors import ViewerError
 from asynchooks.viewer.schema import migrate
-from asynchooks.viewer.summary import COLUMNS, summarize_trace
+from asynchooks.viewer.summary import COLUMNS, COUNTED, Counts, request_row, summarize_trace
 
 if TYPE_CHECKING:
     from asynchooks.viewer.model import Batch, Process
@@ -26,7 +27,7 @@ __all__ = ("Store", "default_store_path")
 # What is kept: the newest. Older traces go in chunks, so that no export waits long.
 MAXIMUM_REQUESTS = 100_000
 CHUNK = 500
-# A trace with more spans than this is cut: the page and the sums stay quick.
+# Of a trace with more spans than this, only so many are counted: the sums stay quick.
 MAXIMUM_SPANS_PER_TRACE = 50_000
 
 
@@ -54,7 +55,7 @@ class Store:
             self._connection = _open(path)
         except (OSError, sqlite3.Error) as exc:
             raise ViewerError(
-                f"the store {path} cannot be opened ({exc}); name another with --store PATH"
+                f"the store {path} cannot be opened ({exc}); name another with --store FILE"
             ) from exc
 
     def close(self) -> None:
@@ -77,12 +78,14 @@ class Store:
         """
         with self._lock, self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
-            touched: dict[bytes, int] = {}  # to its earliest start here
+            touched: dict[bytes, int] = {}  # of a trace, to its earliest start here
+            came: defaultdict[bytes, set[bytes]] = defaultdict(set)
             for batch in batches:
                 process = _put_process(connection, batch.process)
                 for span in batch.spans:
                     earliest = touched.get(span.trace_id, span.start)
                     touched[span.trace_id] = min(earliest, span.start)
+                    came[span.trace_id].add(span.span_id)
                     connection.execute(
                         "INSERT OR REPLACE INTO span VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                         (
@@ -107,7 +110,7 @@ class Store:
             changed = [
                 key
                 for trace_id in sorted(touched, key=touched.__getitem__)
-                for key in _summarize(connection, trace_id)
+                for key in _summarize(connection, trace_id, came[trace_id])
             ]
             self._retire(connection)
             return changed
@@ -127,9 +130,9 @@ def _open(path: Path) -> sqlite3.Connection:
     """The writer's connection to a store of this version."""
     connection = _connect(f"file:{_quote(path)}?mode=rw")
     try:
+        migrate(connection)  # which leaves a database that is not ours as it is
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        migrate(connection)
     except BaseException:
         connection.close()
         raise
@@ -159,23 +162,48 @@ def _put_process(connection: sqlite3.Connection, process: Process) -> int:
     return int(process_id)
 
 
-def _summarize(connection: sqlite3.Connection, trace_id: bytes) -> list[tuple[bytes, bytes]]:
+def _summarize(
+    connection: sqlite3.Connection, trace_id: bytes, came: set[bytes]
+) -> list[tuple[bytes, bytes]]:
+    """Bring the rows of a trace's requests up to date, `came` being its new spans. Returns those
+    that changed."""
+    of_trace = f"SELECT {COUNTED} FROM span WHERE trace_id = ?"  # noqa: S608 -- constants
     spans = connection.execute(
-        "SELECT * FROM span WHERE trace_id = ? LIMIT ?", (trace_id, MAXIMUM_SPANS_PER_TRACE)
+        f"{of_trace} LIMIT ?", (trace_id, MAXIMUM_SPANS_PER_TRACE)
     ).fetchall()
-    rows = summarize_trace(spans)
-    # A row that stood in for a root that had not come goes when it comes.
-    marks = ", ".join("?" * len(rows))
-    connection.execute(
-        f"DELETE FROM request WHERE trace_id = ? AND span_id NOT IN ({marks})",  # noqa: S608 -- marks
-        (trace_id, *(row[1] for row in rows)),
+    # Of a trace that is too long, what is new is seen all the same.
+    spans += [
+        connection.execute(f"{of_trace} AND span_id = ?", (trace_id, span_id)).fetchone()
+        for span_id in came.difference(span["span_id"] for span in spans)
+    ]
+    requests = summarize_trace(spans)
+    listed = {
+        span_id: Counts(bool(pending), *counts)
+        for span_id, pending, *counts in connection.execute(
+            "SELECT span_id, pending, spans, queries, calls, logs, errors FROM request"
+            " WHERE trace_id = ?",
+            (trace_id,),
+        )
+    }
+    # A row that stood in for a root or a request that had not come goes when it comes.
+    others = {span["span_id"] for span in spans} - requests.keys()
+    connection.executemany(
+        "DELETE FROM request WHERE trace_id = ? AND span_id = ?",
+        [(trace_id, span_id) for span_id in listed.keys() & others],
     )
+    changed = [
+        connection.execute(
+            "SELECT * FROM span WHERE trace_id = ? AND span_id = ?", (trace_id, span_id)
+        ).fetchone()
+        for span_id, counts in requests.items()
+        if span_id in came or listed.get(span_id) != counts
+    ]
     columns = COLUMNS.split(", ")
     updates = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
     values = ", ".join("?" * len(columns))
     connection.executemany(
         f"INSERT INTO request ({COLUMNS}) VALUES ({values})"  # noqa: S608 -- constants and marks
         f" ON CONFLICT (trace_id, span_id) DO UPDATE SET {updates}",
-        rows,
+        [request_row(head, requests[head["span_id"]]) for head in changed],
     )
-    return [(row[0], row[1]) for row in rows]
+    return [(trace_id, head["span_id"]) for head in changed]

@@ -1,9 +1,13 @@
-"""From the spans of a trace to its requests: a row of the list each."""
+"""From the spans of a trace to its requests: a row of the list each.
+
+In two steps, since a trace may have tens of thousands of spans (a long websocket) or of requests
+(a load test with one traceparent): all of its spans are counted by a few of their columns, and only
+the requests that an export has changed are read and written as a whole.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +16,23 @@ from asynchooks.viewer.model import ERROR, SERVER
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ("COLUMNS", "summarize_trace")
+__all__ = ("COLUMNS", "COUNTED", "Counts", "request_row", "summarize_trace")
 
 COLUMNS = (
     "trace_id, span_id, process, pending, request_id, method, route, path, user, status, start,"
     " duration, spans, queries, calls, logs, errors, error"
 )
+# What `summarize_trace` looks at.
+COUNTED = "span_id, parent_id, kind, start, status, is_query, is_call, logs"
 
 
 @dataclass(slots=True)
-class _Counts:
+class Counts:
+    """What a request has caused, itself among the spans. `pending`: a span stands in for a root
+    that has not come."""
+
+    pending: bool = False
+
     spans: int = 0
     queries: int = 0
     calls: int = 0
@@ -29,8 +40,8 @@ class _Counts:
     errors: int = 0
 
 
-def summarize_trace(spans: list[sqlite3.Row]) -> list[tuple[Any, ...]]:
-    """The requests of one trace, in the order of `COLUMNS`.
+def summarize_trace(spans: list[sqlite3.Row]) -> dict[bytes, Counts]:
+    """The requests of one trace, by the ids of their spans, from the columns `COUNTED`.
 
     A request is a server span, and has what lies below it down to the next server span. A trace
     without one has its root as its request, and while that has not come, its earliest span,
@@ -46,7 +57,7 @@ def summarize_trace(spans: list[sqlite3.Row]) -> list[tuple[Any, ...]]:
         heads = [min(roots or spans, key=lambda span: span["start"])]
     owners = {head["span_id"]: head["span_id"] for head in heads}
     fallback = min(heads, key=lambda span: span["start"])["span_id"]
-    counts: defaultdict[bytes, _Counts] = defaultdict(_Counts)
+    counts = {head["span_id"]: Counts(pending) for head in heads}
     for span in spans:
         count = counts[_owner(span, by_id, owners, fallback)]
         count.spans += 1
@@ -54,7 +65,7 @@ def summarize_trace(spans: list[sqlite3.Row]) -> list[tuple[Any, ...]]:
         count.calls += span["is_call"]
         count.logs += span["logs"]
         count.errors += span["status"] == ERROR
-    return [_row(head, counts[head["span_id"]], pending=pending) for head in heads]
+    return counts
 
 
 def _owner(
@@ -79,7 +90,8 @@ def _owner(
     return owner
 
 
-def _row(head: sqlite3.Row, counts: _Counts, *, pending: bool) -> tuple[Any, ...]:
+def request_row(head: sqlite3.Row, counts: Counts) -> tuple[Any, ...]:
+    """The row of a request, in the order of `COLUMNS`, from its span with all columns."""
     attributes = json.loads(head["attributes"])
 
     def text(*keys: str) -> str:
@@ -92,7 +104,7 @@ def _row(head: sqlite3.Row, counts: _Counts, *, pending: bool) -> tuple[Any, ...
         head["trace_id"],
         head["span_id"],
         head["process"],
-        pending,
+        counts.pending,
         text("asynchooks.request_id"),
         method,
         text("http.route") or ("" if method else head["name"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import sys
 import threading
@@ -226,10 +227,6 @@ def test_a_job_is_a_resource_made_by_its_submitter(activity: Activity) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.xfail(
-    sys.version_info >= (3, 14),
-    reason="from 3.14 on call_soon_threadsafe has handles of its own, which are not seen yet",
-)
 def test_what_a_job_schedules_has_it_as_its_cause(activity: Activity) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -285,3 +282,36 @@ def test_a_detached_call_is_nobody_s(engine: None) -> None:
         _native.call_detached(lambda: 1 / 0)
     with pytest.raises(TypeError, match="needs a function"):
         _native.call_detached()  # type: ignore[call-arg] # on purpose
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="pools of interpreters came with 3.14")
+def test_a_pool_of_interpreters_works_as_without_us(activity: Activity) -> None:
+    pool_type = concurrent.futures.InterpreterPoolExecutor  # type: ignore[attr-defined] # 3.14
+    with pool_type(max_workers=1) as pool:
+        assert pool.submit(divmod, 7, 2).result(60) == (3, 1)
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(divmod, 7, 0).result(60)
+
+    async def main() -> tuple[int, int]:
+        with pool_type(max_workers=1) as pool:
+            return await asyncio.get_running_loop().run_in_executor(pool, divmod, 7, 2)
+
+    assert asyncio.run(main()) == (3, 1)
+    assert activity.of_type("ExecutorJob") == []
+
+
+def test_no_frame_of_ours_is_in_a_threads_stack(engine: None) -> None:
+    stacks: list[list[str]] = []
+
+    def work() -> None:
+        stacks.append([frame.f_code.co_qualname for frame, _ in traceback.walk_stack(None)])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    asynchooks.disable()
+    plain = threading.Thread(target=work)
+    plain.start()
+    plain.join()
+    assert stacks[0] == stacks[1]
+    assert vars(thread).keys() == vars(plain).keys()

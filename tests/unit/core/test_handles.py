@@ -8,6 +8,7 @@ import gc
 import itertools
 import operator
 import sys
+import threading
 import traceback
 import weakref
 from typing import Any
@@ -50,6 +51,7 @@ def describe_all(loop: asyncio.AbstractEventLoop) -> list[dict[str, object]]:
     for handle in (
         loop.call_soon(nothing, 1, "two"),
         loop.call_at(12345.5, nothing, 1),
+        loop.call_soon_threadsafe(nothing, 1),
     ):
         described.append(describe(handle))
         handle.cancel()
@@ -328,3 +330,65 @@ def test_in_hot_code_too(engine: None, loop: asyncio.AbstractEventLoop) -> None:
     handles = [schedule() for _ in range(5000)]
     known = {id(info.resource) for info in asynchooks.resources(kind="Handle")}
     assert {id(handle) for handle in handles} <= known
+
+
+def test_a_handle_made_without_init_is_possible_as_ever(engine: None) -> None:
+    """`object.__new__` refuses a class whose own `__new__` it is not."""
+    for make in (asyncio.Handle, asyncio.TimerHandle):
+        assert type(make.__new__(make)) is make
+        assert type(object.__new__(make)) is make
+
+
+def test_a_thread_safe_handle_does_not_run_when_it_was_cancelled_just_before(
+    engine: None, loop: asyncio.AbstractEventLoop
+) -> None:
+    ran: list[int] = []
+    handle = loop.call_soon_threadsafe(ran.append, 1)
+    handle.cancel()
+    loop.call_soon_threadsafe(loop.stop)
+    loop.run_forever()
+    if sys.version_info >= (3, 14):
+        handle._run()
+    assert ran == []
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_thread_safe_handle_keeps_others_waiting_while_it_runs(
+    engine: None, loop: asyncio.AbstractEventLoop, debug: bool
+) -> None:
+    """From 3.14 on, where it has a lock."""
+    loop.set_debug(debug)
+    cancelled = threading.Event()
+
+    def cancel() -> None:
+        handle.cancel()
+        cancelled.set()
+
+    def run() -> None:
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        was_cancelled.append(cancelled.wait(0.1))
+        threads.append(thread)
+        raise ValueError("seen by the loop's handler")
+
+    was_cancelled: list[bool] = []
+    threads: list[threading.Thread] = []
+    seen: list[Any] = []
+    loop.set_exception_handler(lambda loop, context: seen.append(context["exception"]))
+    handle = loop.call_soon_threadsafe(run)
+    loop.call_soon_threadsafe(loop.stop)
+    loop.run_forever()
+    threads[0].join(60)
+    assert was_cancelled == [sys.version_info < (3, 14)]
+    assert cancelled.is_set()
+    assert [type(exception) for exception in seen] == [ValueError]
+
+
+def test_a_timer_without_its_time_is_an_error_as_ever(
+    engine: None, loop: asyncio.AbstractEventLoop
+) -> None:
+    timer = loop.call_later(1000, nothing)
+    del timer._when  # type: ignore[attr-defined] # a slot
+    for use in (hash, repr, lambda timer: timer < timer, lambda timer: timer == timer):
+        with pytest.raises(AttributeError):
+            use(timer)

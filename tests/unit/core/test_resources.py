@@ -137,3 +137,12 @@ def test_subclasses_may_have_arguments_of_their_own(engine: None) -> None:
     pool = Pool("Pool", 3)
     assert pool.size == 3
     assert pool.type == "Pool"
+
+
+def test_any_str_is_a_type_name(activity: Activity) -> None:
+    class Name(str):
+        __slots__ = ()
+
+    for name in ("\udc80", Name("subclass")):
+        resource = asynchooks.AsyncResource(name)
+        assert activity.lives[resource.async_id()].type is name

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import asynchooks
-from asynchooks import _native
+from asynchooks import AsyncResource, _native
+
+if TYPE_CHECKING:
+    from tests.conftest import Activity
+
+# For processes that enable the engine by themselves.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "ASYNCHOOKS"}
 
 
 class EarlySubclass(asyncio.Task[Any]):
@@ -235,3 +242,101 @@ def test_the_interpreter_ends_well(script: str) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert "Fatal" not in result.stderr
+
+
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit])
+def test_exits_leave_the_loop(
+    activity: Activity, exception: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every event told, and with a destroy hook that fails after the step."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+    def fail(async_id: int) -> None:
+        raise ValueError("on purpose")
+
+    async def leave() -> None:
+        AsyncResource("Dies")
+        raise exception
+
+    failing = asynchooks.create_hook(destroy=fail, on_error="raise").enable()
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(exception):
+            loop.run_until_complete(leave())
+    finally:
+        failing.disable()
+        loop.close()
+    ((_, life),) = activity.of_type("Task")
+    assert life.events[:4] == ["init", "before", "settled", "after"]
+
+
+def test_the_main_thread_is_the_interpreters() -> None:
+    """Not the one that imports us first, and in a forked child the one that there is."""
+    code = (
+        "import os, threading\n"
+        "def first():\n"
+        "  import asynchooks\n"
+        "  asynchooks.enable()\n"
+        "def fork():\n"
+        "  pid = os.fork()\n"
+        "  if pid == 0:\n"
+        "    os._exit(asynchooks.execution_async_id() != resource.async_id())\n"
+        "  status.append(os.waitpid(pid, 0)[1])\n"
+        "status = []\n"
+        "thread = threading.Thread(target=first)\n"
+        "thread.start(); thread.join()\n"
+        "import asynchooks\n"
+        "assert asynchooks.execution_async_id() == 1\n"
+        "resource = asynchooks.AsyncResource('Scope')\n"
+        "thread = threading.Thread(target=lambda: resource.run_in_async_scope(fork))\n"
+        "thread.start(); thread.join()\n"
+        "assert status == [0], status\n"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60, env=ENVIRONMENT
+    )
+
+
+def test_hooks_work_in_a_child_forked_while_another_thread_was_in_one() -> None:
+    code = (
+        "import asyncio, os, threading, asynchooks\n"
+        "asynchooks.enable()\n"
+        "inside, leave = threading.Event(), threading.Event()\n"
+        "def init(*args):\n"
+        "  if threading.current_thread() is thread:\n"
+        "    inside.set(); leave.wait(60)\n"
+        "old = asynchooks.create_hook(init=init).enable()\n"
+        "thread = threading.Thread(target=asynchooks.AsyncResource, args=('Slow',))\n"
+        "thread.start(); inside.wait(60)\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "  old.disable()\n"
+        "  born, died = [], []\n"
+        "  asynchooks.create_hook(init=lambda *a: born.append(a), destroy=died.append).enable()\n"
+        "  asyncio.run(asyncio.sleep(0))\n"
+        "  os._exit(not born or not died)\n"
+        "leave.set(); thread.join()\n"
+        "raise SystemExit(os.waitpid(pid, 0)[1])\n"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60, env=ENVIRONMENT
+    )
+
+
+def test_tasks_are_numbered_as_ever() -> None:
+    code = (
+        "import asyncio, asynchooks\n"
+        "asynchooks.enable()\n"
+        "async def main():\n"
+        "  return asyncio.current_task().get_name()\n"
+        "print(asyncio.run(main()))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "Task-1\n"

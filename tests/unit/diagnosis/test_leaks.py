@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ def leaks() -> Iterator[list[Leak]]:
 
 @pytest.fixture
 def watcher(engine: None, leaks: list[Leak]) -> Callable[..., Watch]:
-    """A watcher that looks when it is told to."""
+    """A watcher that looks when it is told to, and finds nothing of the tests before."""
+    gc.collect()
 
     def make(*, limit: int = 10, older_than: float = 0.0) -> Watch:
         return Watch(3600, older_than, limit, leaks.append)

@@ -108,6 +108,10 @@ def test_resource_attributes_and_the_service_s_name() -> None:
         (["/srv/job.py", "--all"], ["python", "/srv/job.py", "--all"], "job"),
         (["/srv/pkg/__main__.py", "80"], ["python", "-m", "pkg", "80"], "pkg"),
         (["/lib/uvicorn/__main__.py", "a:app"], ["python", "-m", "uvicorn", "a:app"], "a"),
+        # As multiprocessing's spawned processes have them.
+        (["/venv/bin/uvicorn", "shop.main:app"], ["python", "-c", "spawn_main()"], "shop"),
+        (["/lib/uvicorn/__main__.py", "a:app"], ["python", "-c", "spawn_main()"], "a"),
+        (["/srv/pkg/__main__.py", "80"], ["python", "-c", "spawn_main()"], "pkg"),
         (["-c"], ["python", "-c", "pass"], "unknown_service:python"),
         ([""], ["python"], "unknown_service:python"),
         ([], ["python"], "unknown_service:python"),
@@ -116,6 +120,7 @@ def test_resource_attributes_and_the_service_s_name() -> None:
 def test_a_service_is_called_by_its_command(
     monkeypatch: pytest.MonkeyPatch, argv: list[str], original: list[str] | None, expected: str
 ) -> None:
+    config = read()  # a spawned process is told its command line later
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", original or ["python", *argv])
-    assert read().service_name == expected
+    assert config.service_name == expected

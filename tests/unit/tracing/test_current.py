@@ -122,7 +122,7 @@ def test_what_is_suppressed_is_not_recorded(request_: Request, ended: list[Span]
 def test_the_call_site_is_this_line(request_: Request) -> None:
     span = start_span("here")
     assert span.call_site is not None
-    code, line = span.call_site
+    code, line, _ = span.call_site
     assert code.co_filename == __file__
     assert line == test_the_call_site_is_this_line.__code__.co_firstlineno + 1
 
@@ -194,6 +194,21 @@ def test_a_scope_inside_a_task_wins_over_the_task_s_span(
     assert inside is scope
     assert after is not None
     assert after.name.startswith("task ")
+
+
+def test_a_task_is_called_as_it_was_named(
+    task_spans: None, request_: Request, ended: list[Span]
+) -> None:
+    async def work() -> None:
+        pass
+
+    async def main() -> None:
+        await asyncio.create_task(work(), name="refresh")
+        await asyncio.create_task(work())
+
+    asyncio.run(main())
+    assert ended[0].name == "task refresh"
+    assert ended[1].name.endswith(".work")
 
 
 def test_how_a_task_ended(task_spans: None, request_: Request, ended: list[Span]) -> None:

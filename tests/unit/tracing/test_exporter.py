@@ -94,7 +94,7 @@ def make_exporter(
     made: list[Exporter] = []
 
     def make(endpoint: str | None = receiver.url, *, capacity: int = 8192, **more: Any) -> Exporter:
-        config = Config(endpoint=endpoint, service_name="shop", **more)
+        config = Config(endpoint=endpoint, given_name="shop", **more)
         made.append(Exporter(config, capacity=capacity))
         return made[-1]
 

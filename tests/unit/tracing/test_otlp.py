@@ -44,7 +44,7 @@ def test_every_field() -> None:
         parent=parent,
         attributes={"text": "é", "yes": True, "no": False, "zero": 0, "minus": -5, "pi": 3.14},
         start_time=1_700_000_000_000_000_001,
-        call_site=(sys._getframe().f_code, 17),
+        call_site=(sys._getframe().f_code, 17, ()),
     )
     span.set_attribute("list", ["a", "b"])
     span.add_event("log", {"log.message": "hello"}, 1_700_000_000_000_000_002)

@@ -1,0 +1,362 @@
+#include "wrappers.h"
+#include "compat.h"
+#include "handles.h"
+#include "jobs.h"
+#include "records.h"
+#include "steps.h"
+#include "tracked.h"
+
+#include <frameobject.h>
+#include <stddef.h>
+#include <string.h>
+#include <structmember.h>
+
+static PyTypeObject *wrapper_type = NULL; /* owned */
+static PyObject *str_wrapped = NULL;      /* owned: "__wrapped__" */
+static PyObject *str_get = NULL;          /* owned: "__get__" */
+
+#define SMALL 8
+
+/* fn(first, *args, **kwargs). Returns: new, or NULL with an exception set. */
+static PyObject *
+call_with_first(PyObject *fn, PyObject *first, PyObject *const *args, size_t nargsf,
+                PyObject *kwnames)
+{
+    PyObject *small[SMALL]; /* borrowed */
+    PyObject **all = small;
+    size_t nargs = (size_t)PyVectorcall_NARGS(nargsf);
+    size_t total = nargs + (kwnames != NULL ? (size_t)PyTuple_GET_SIZE(kwnames) : 0);
+    if (total + 1 > SMALL) {
+        all = PyMem_Malloc((total + 1) * sizeof(PyObject *));
+        if (all == NULL) {
+            return PyErr_NoMemory();
+        }
+    }
+    all[0] = first;
+    if (total > 0) {
+        memcpy(all + 1, args, total * sizeof(PyObject *));
+    }
+    PyObject *result = PyObject_Vectorcall(fn, all, nargs + 1, kwnames);
+    if (all != small) {
+        PyMem_Free(all);
+    }
+    return result;
+}
+
+PyObject *
+wrapper_ask(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *said;
+    if (self->helper == NULL) {
+        return NULL;
+    }
+    if (PyUnicode_Check(self->helper)) {
+        said = PyVectorcall_NARGS(nargsf) > 0 ? PyObject_GetAttr(args[0], self->helper)
+                                              : NULL;
+    } else {
+        said = PyObject_Vectorcall(self->helper, args, (size_t)PyVectorcall_NARGS(nargsf),
+                                   kwnames);
+    }
+    if (said == NULL && PyErr_Occurred()) {
+        if (PyUnicode_Check(self->helper)) {
+            PyErr_Clear(); /* an object of another make: it is left alone */
+        } else {
+            PyErr_WriteUnraisable(self->helper);
+        }
+    }
+    if (said == Py_None) {
+        Py_CLEAR(said);
+    }
+    return said;
+}
+
+/* ---- What a wrapper does ----------------------------------------------------------- */
+
+/* The one handle that is made inside is of this kind. */
+static PyObject *
+act_kind(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    return handles_call_with_kind(self->kind, self->original, args, nargsf, kwnames);
+}
+
+/* What is made inside was made by the tracked object that the helper names; nothing is told
+   of that. */
+static PyObject *
+act_cause(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *object = wrapper_ask(self, args, nargsf, kwnames); /* owned */
+    const Record *record =
+        object != NULL && core.is_enabled ? records_find(object) : NULL;
+    PyObject *result;
+    if (record != NULL) {
+        Frame *frame = frame_push(record, object);
+        result = wrapper_call_original(self, args, nargsf, kwnames);
+        frame_pop(frame);
+    } else {
+        result = wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    Py_XDECREF(object);
+    return result;
+}
+
+/* A step of the tracked object that the helper names. */
+static PyObject *
+act_step(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *object = wrapper_ask(self, args, nargsf, kwnames); /* owned */
+    Record *record = object != NULL && core.is_enabled ? records_find(object) : NULL;
+    PyObject *result = NULL;
+    if (record != NULL) {
+        Step step;
+        step_begin_listed(&step, record, object);
+        if (step_tell(&step, EVENT_BEFORE) == 0) {
+            result = wrapper_call_original(self, args, nargsf, kwnames);
+        }
+        if (step_tell(&step, EVENT_AFTER) < 0) {
+            Py_CLEAR(result);
+        }
+        step_end(&step);
+    } else {
+        result = wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    Py_XDECREF(object);
+    return result;
+}
+
+/* An __init__: the object is a resource from here on, of the type that the helper names, and
+   told of when it is whole. One whose __init__ fails has never been. */
+static PyObject *
+act_birth(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (PyVectorcall_NARGS(nargsf) < 1 || !core.is_enabled) {
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    /* Owned. */
+    PyObject *object = Py_NewRef(args[0]);
+    PyObject *type_name = wrapper_ask(self, args, nargsf, kwnames);
+    PyObject *result = NULL;
+    int status = 0;
+    if (type_name != NULL && PyUnicode_Check(type_name)) {
+        status = tracked_begin(object, self->kind);
+        if (status < 0) {
+            PyErr_WriteUnraisable(self->original);
+        }
+    }
+    result = wrapper_call_original(self, args, nargsf, kwnames);
+    if (status > 0) {
+        if (result == NULL) {
+            tracked_forget(object);
+        } else if (tracked_tell(object, PyUnicode_AsUTF8(type_name)) < 0) {
+            Py_CLEAR(result);
+        }
+    }
+    Py_XDECREF(type_name);
+    Py_DECREF(object);
+    return result;
+}
+
+/* Takes the helper's own frame, which stands first, out of the traceback of the exception that
+   is set. */
+static void
+step_out(Wrapper *self)
+{
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    PyTracebackObject *entry =
+        (PyTracebackObject *)PyException_GetTraceback(exception); /* owned */
+    if (entry != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(entry->tb_frame); /* owned */
+        PyObject *next = entry->tb_next != NULL ? (PyObject *)entry->tb_next : Py_None;
+        if (PyFunction_Check(self->helper) &&
+            (PyObject *)code == PyFunction_GetCode(self->helper) &&
+            PyException_SetTraceback(exception, next) < 0) {
+            PyErr_Clear();
+        }
+        Py_DECREF(code);
+        Py_DECREF(entry);
+    }
+    PyErr_SetRaisedException(exception);
+}
+
+/* helper(original, *args, **kwargs): whatever a function in Python does. */
+static PyObject *
+act_through(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *result =
+        call_with_first(self->helper, self->original, args, nargsf, kwnames);
+    if (result == NULL) {
+        step_out(self);
+    }
+    return result;
+}
+
+static const struct {
+    const char *name;
+    Act act;
+} ACTIONS[] = {
+    {"kind", act_kind},      {"cause", act_cause},     {"step", act_step},
+    {"birth", act_birth},    {"through", act_through}, {"call", wrapper_call_original},
+    {"submit", jobs_submit}, {"run", jobs_run},
+};
+
+/* ---- The type ---------------------------------------------------------------------- */
+
+static PyObject *
+Wrapper_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Wrapper *self = (Wrapper *)op;
+    PyObject *result = self->act(self, args, nargsf, kwnames);
+    if (self->then != NULL && result != NULL) {
+        PyObject *unused = call_with_first(self->then, result, args, nargsf, kwnames);
+        if (unused == NULL) {
+            PyErr_WriteUnraisable(self->then);
+        }
+        Py_XDECREF(unused);
+    }
+    return result;
+}
+
+static PyObject *
+Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"original", "action", "kind", "helper", "then", NULL};
+    /* Borrowed. */
+    PyObject *original;
+    const char *action;
+    PyObject *helper = Py_None;
+    PyObject *then = Py_None;
+    int kind = KIND_RESOURCE;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Os|iOO:Wrapper", names, &original,
+                                     &action, &kind, &helper, &then)) {
+        return NULL;
+    }
+    Act act = NULL;
+    for (size_t i = 0; i < sizeof(ACTIONS) / sizeof(ACTIONS[0]); i++) {
+        if (strcmp(ACTIONS[i].name, action) == 0) {
+            act = ACTIONS[i].act;
+        }
+    }
+    if (act == NULL || kind < 0 || kind >= KIND_COUNT) {
+        PyErr_Format(PyExc_ValueError, "a wrapper has no action %s for kind %d", action,
+                     kind);
+        return NULL;
+    }
+    Wrapper *self = (Wrapper *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->original = Py_NewRef(original);
+    self->helper = helper != Py_None ? Py_NewRef(helper) : NULL;
+    self->then = then != Py_None ? Py_NewRef(then) : NULL;
+    self->vectorcall = Wrapper_call;
+    self->act = act;
+    self->kind = (Kind)kind;
+    return (PyObject *)self;
+}
+
+static int
+Wrapper_traverse(Wrapper *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->original);
+    Py_VISIT(self->helper);
+    Py_VISIT(self->then);
+    return 0;
+}
+
+static int
+Wrapper_clear(Wrapper *self)
+{
+    Py_CLEAR(self->helper);
+    Py_CLEAR(self->then);
+    return 0;
+}
+
+static void
+Wrapper_dealloc(Wrapper *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (self->weak_references != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    (void)Wrapper_clear(self);
+    Py_CLEAR(self->original);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+Wrapper_get(PyObject *self, PyObject *instance, PyObject *unused)
+{
+    return instance == NULL || instance == Py_None ? Py_NewRef(self)
+                                                   : PyMethod_New(self, instance);
+}
+
+/* Everything but how it binds is the original's, also __class__: to whoever asks, it is the
+   function. */
+static PyObject *
+Wrapper_getattro(Wrapper *self, PyObject *name)
+{
+    if (PyUnicode_Compare(name, str_wrapped) == 0) {
+        return Py_NewRef(self->original);
+    }
+    if (PyUnicode_Compare(name, str_get) == 0) {
+        return PyObject_GenericGetAttr((PyObject *)self, name);
+    }
+    return PyObject_GetAttr(self->original, name);
+}
+
+static int
+Wrapper_setattro(Wrapper *self, PyObject *name, PyObject *value)
+{
+    return PyObject_SetAttr(self->original, name, value);
+}
+
+static PyObject *
+Wrapper_repr(Wrapper *self)
+{
+    return PyObject_Repr(self->original);
+}
+
+static PyMemberDef Wrapper_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Wrapper, vectorcall), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Wrapper, weak_references), READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot Wrapper_slots[] = {
+    {Py_tp_doc, "A callable in the place of a function, that does something of ours."},
+    {Py_tp_new, Wrapper_new},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_dealloc, Wrapper_dealloc},
+    {Py_tp_traverse, Wrapper_traverse},
+    {Py_tp_clear, Wrapper_clear},
+    {Py_tp_getattro, Wrapper_getattro},
+    {Py_tp_setattro, Wrapper_setattro},
+    {Py_tp_descr_get, Wrapper_get},
+    {Py_tp_repr, Wrapper_repr},
+    {Py_tp_members, Wrapper_members},
+    {0, NULL},
+};
+
+static PyType_Spec Wrapper_spec = {
+    .name = "asynchooks._native.Wrapper",
+    .basicsize = sizeof(Wrapper),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+             Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .slots = Wrapper_slots,
+};
+
+int
+wrappers_add_type(PyObject *module)
+{
+    str_wrapped = PyUnicode_InternFromString("__wrapped__");
+    str_get = PyUnicode_InternFromString("__get__");
+    wrapper_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Wrapper_spec, NULL);
+    if (str_wrapped == NULL || str_get == NULL || wrapper_type == NULL ||
+        jobs_add_type(module) < 0) {
+        return -1;
+    }
+    return PyModule_AddType(module, wrapper_type);
+}
