@@ -61,9 +61,11 @@ test-fast: $(VENV)/.installed
 
 # Random programs: the C core against the model of its semantics, of each loop so many.
 EXAMPLES ?= 20000
+# faulthandler's dump of a test that takes long walks the frames of a thread that runs, and may crash.
+LONG := -o faulthandler_timeout=0
 
 test-model: $(VENV)/.installed
-	MODEL_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/model $(PYTEST_ARGS)
+	MODEL_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/model $(LONG) $(PYTEST_ARGS)
 
 # In parts (-j1: a process each), so that one part's leftovers are not another's.
 test-cpython: $(VENV)/.installed

@@ -7,6 +7,7 @@ and no program can tell that we are there.
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ profile = settings(
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
+
+checks = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +87,9 @@ def check_deaths(hooked: Outcome, model: Outcome) -> None:
 
 
 def check(program: Body, loop: str) -> None:
+    if next(checks) % 1000 == 0:
+        gc.unfreeze()
+        gc.collect()
     gc.freeze()  # what was made to draw the program
     plain = worlds.run_plain(program, loop)
     tracked = worlds.run_tracked(program, loop)
