@@ -79,7 +79,7 @@ async def fail():
 def nothing(*args):
     pass
 def step():
-    loop.call_soon(loop.stop)
+    loop.stop()  # before: it runs once, whether or not there is memory for a handle
     loop.run_forever()
 def work():
 {work}
@@ -100,7 +100,6 @@ def run(at):
         _testcapi.remove_mem_hooks()
     asyncio._set_running_loop(None)  # run_forever()'s own clean-up may have failed
     sys.set_asyncgen_hooks(None, None)
-    loop.stop = type(loop).stop.__get__(loop)
     loop._ready.clear()
     loop._scheduled.clear()
     loop.close()
