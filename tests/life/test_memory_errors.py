@@ -12,15 +12,9 @@ import pytest
 if TYPE_CHECKING:
     from tests.life.conftest import RunScript
 
-pytestmark = [
-    pytest.mark.skipif(
-        importlib.util.find_spec("_testcapi") is None, reason="needs CPython's _testcapi"
-    ),
-    pytest.mark.skipif(
-        sys.version_info >= (3, 12),
-        reason="from 3.12 on CPython itself crashes at this, without us",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("_testcapi") is None, reason="needs CPython's _testcapi"
+)
 
 # Each is run with the first allocation failing, the second, the third...
 WORKS = {
@@ -29,17 +23,12 @@ handle = loop.call_soon(int)
 timer = loop.call_later(1000, int)
 handle._run()
 timer.cancel()
-repr(handle)
 """,
     "tasks and futures": """
 future = loop.create_future()
 task = asyncio.Task(wait_for(future), loop=loop)
 step()
 future.set_result(1)
-step()
-""",
-    "a failing task": """
-task = asyncio.Task(fail(), loop=loop)
 step()
 """,
     "a resource": """
@@ -59,13 +48,30 @@ asynchooks.resources()
 asynchooks.tree()
 asynchooks.execution_async_resource()
 """,
+    "toggling the core": """
+asynchooks._native.disable()
+asynchooks._native.enable()
+future = loop.create_future()
+bytearray(1000)  # the one failure that is heard of: without a record a future goes untracked
+""",
+    "many of a kind": """
+futures = [asyncio.Future(loop=loop) for _ in range(3000)]
+""",
+}
+# In 3.12 and 3.13 making a Python function or a report of asyncio's corrupts memory when there is
+# none left: CPython's own doing, with or without us.
+WORKS_THAT_CRASH_CPYTHON = {
+    "a failing task": """
+task = asyncio.Task(fail(), loop=loop)
+step()
+""",
     "toggling": """
 asynchooks.disable()
 asynchooks.enable()
 future = loop.create_future()
 """,
-    "many of a kind": """
-futures = [asyncio.Future(loop=loop) for _ in range(3000)]
+    "the name of a handle": """
+repr(loop.call_soon(int))
 """,
 }
 
@@ -79,7 +85,7 @@ async def fail():
 def nothing(*args):
     pass
 def step():
-    loop.call_soon(loop.stop)
+    loop.stop()  # before: it runs once, whether or not there is memory for a handle
     loop.run_forever()
 def work():
 {work}
@@ -100,19 +106,18 @@ def run(at):
         _testcapi.remove_mem_hooks()
     asyncio._set_running_loop(None)  # run_forever()'s own clean-up may have failed
     sys.set_asyncgen_hooks(None, None)
-    loop.stop = type(loop).stop.__get__(loop)
     loop._ready.clear()
     loop._scheduled.clear()
     loop.close()
     return failed
 def sweep():
     quiet = at = failed = 0
-    while quiet < 30 and at < 400:
+    while quiet < 100 and at < 400:
         has_failed = run(at)
         failed += has_failed
         quiet = 0 if has_failed else quiet + 1
         at += 1
-    assert failed > 1, failed
+    assert failed > 0
 sys.unraisablehook = nothing
 errors = set()
 asynchooks.enable()
@@ -134,6 +139,19 @@ loop.close()
 @pytest.mark.parametrize("hooks", ["none", "hooks"])
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 def test_each_allocation_fails_once(run_script: RunScript, work: str, hooks: str) -> None:
+    check(run_script, work, hooks)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="CPython crashes, see above")
+@pytest.mark.parametrize("hooks", ["none", "hooks"])
+@pytest.mark.parametrize("work", WORKS_THAT_CRASH_CPYTHON.values(), ids=WORKS_THAT_CRASH_CPYTHON)
+def test_each_allocation_fails_once_where_cpython_stands_it(
+    run_script: RunScript, work: str, hooks: str
+) -> None:
+    check(run_script, work, hooks)
+
+
+def check(run_script: RunScript, work: str, hooks: str) -> None:
     indented = "\n".join("    " + line for line in work.strip().splitlines())
     outcome = run_script(SCRIPT.replace("{work}", indented), hooks, options=("-W", "ignore"))
     assert outcome.status == 0, outcome
