@@ -7,6 +7,8 @@ from asynchooks.boundaries import executors, processes, spawning, threads
 
 __all__ = ("install", "uninstall")
 
+_BOUNDARIES = (threads, executors, processes, spawning)
+
 _patches = Patches()
 _is_installed = False
 
@@ -16,15 +18,12 @@ def install() -> None:
     global _is_installed
     if not _is_installed:
         _is_installed = True
-        threads.install(_patches)
-        executors.install(_patches)
-        spawning.install(_patches)
-        processes.install()
+        for boundary in _BOUNDARIES:
+            boundary.install(_patches)
 
 
 def uninstall() -> None:
     """Put every boundary back as Python has it."""
     global _is_installed
-    processes.uninstall()
     _patches.undo()
     _is_installed = False

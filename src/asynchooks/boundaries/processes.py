@@ -8,58 +8,43 @@ running. No code of it executes here, so there is no before and no after.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from asynchooks import _native
 from asynchooks._detached import call_detached
-from asynchooks._imports import when_imported
-from asynchooks._patching import Patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from concurrent.futures import Future
     from types import ModuleType
 
-__all__ = ("install", "uninstall")
+    from asynchooks._patching import Patches
+
+__all__ = ("install",)
 
 _KIND = _native.KINDS.index("ExecutorJob")
 
 # A job ends when its future is done, or gone.
 _jobs: WeakKeyDictionary[Future[Any], _native.Resource] = WeakKeyDictionary()
-_patches = Patches()
-_stop_waiting: Callable[[], None] | None = None
 
 
-def install() -> None:
+def install(patches: Patches) -> None:
     """See the jobs of process pools, as soon as the application imports them."""
-    global _stop_waiting
-    if _stop_waiting is None:
-        _stop_waiting = when_imported("concurrent.futures.process", _patch)
+    patches.when_imported("concurrent.futures.process", partial(_patch, patches))
 
 
-def uninstall() -> None:
-    """See them no more."""
-    global _stop_waiting
-    if _stop_waiting is not None:
-        _stop_waiting()
-        _stop_waiting = None
-    _patches.undo()
-    if _jobs:
-        _jobs.clear()
-
-
-def _patch(module: ModuleType) -> None:
+def _patch(patches: Patches, module: ModuleType) -> None:
     executor = module.ProcessPoolExecutor
-    _patches.wrap(executor, "submit", lambda fn: _native.Wrapper(fn, "call", then=_submitted))
+    patches.wrap(executor, "submit", lambda fn: _native.Wrapper(fn, "call", then=_submitted))
     # Its thread and its processes are nobody's.
-    _patches.wrap(
+    patches.wrap(
         executor,
         "_start_executor_manager_thread",
         lambda fn: _native.Wrapper(fn, "through", helper=call_detached),
     )
     queue = module._SafeQueue
-    _patches.wrap(queue, "put", lambda fn: _native.Wrapper(fn, "call", then=_handed_over))
+    patches.wrap(queue, "put", lambda fn: _native.Wrapper(fn, "call", then=_handed_over))
 
 
 def _submitted(future: Future[Any], pool: object, fn: object, /, *args: Any, **kwargs: Any) -> None:

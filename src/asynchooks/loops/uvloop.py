@@ -6,34 +6,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks._imports import when_imported
 from asynchooks._patching import Patches
 from asynchooks.loops import uvloop_transports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import ModuleType
 
 __all__ = ("install", "uninstall")
 
 _patches = Patches()
-_stop_waiting: Callable[[], None] | None = None
+_is_installed = False
 
 
 def install() -> None:
     """Wrap the callbacks that reach a uvloop loop from Python and from tasks, and meet its
     transports."""
-    global _stop_waiting
-    if _stop_waiting is None:
-        _stop_waiting = when_imported("uvloop", _patch)
+    global _is_installed
+    if not _is_installed:
+        _is_installed = True
+        _patches.when_imported("uvloop", _patch)
 
 
 def uninstall() -> None:
     """Hand callbacks over as they are."""
-    global _stop_waiting
-    if _stop_waiting is not None:
-        _stop_waiting()
-        _stop_waiting = None
+    global _is_installed
+    _is_installed = False
     _patches.undo()
     _native.uninstall_callbacks()
 
