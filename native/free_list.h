@@ -33,11 +33,14 @@ static inline void
 free_list_put(FreeList *list, PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+#if FREE_LIST_CAPACITY > 0
     if (list->count < FREE_LIST_CAPACITY) {
         list->items[list->count++] = self;
-    } else {
-        PyObject_GC_Del(self);
+        Py_DECREF(type);
+        return;
     }
+#endif
+    PyObject_GC_Del(self);
     Py_DECREF(type);
 }
 

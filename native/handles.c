@@ -258,7 +258,8 @@ handles_make(PyObject *callback, PyObject *args, PyObject *loop, PyObject *conte
 Record *
 handles_record_of(PyObject *object)
 {
-    if (!Py_IS_TYPE(object, handle_type) && !Py_IS_TYPE(object, timer_type)) {
+    if (!Py_IS_TYPE(object, handle_type) && !Py_IS_TYPE(object, timer_type) &&
+        !Py_IS_TYPE(object, threadsafe_type)) {
         return NULL;
     }
     Record *record = &live_of(object)->record;

@@ -390,10 +390,9 @@ hooks_emit(Event event, uint64_t async_id, unsigned int kind)
 {
     PyObject *outer = PyErr_GetRaisedException();
     PyObject *id = PyLong_FromUnsignedLongLong(async_id);
-    PyErr_SetRaisedException(
-        outer); /* in the place of a MemoryError, too: that is ours */
+    PyErr_SetRaisedException(outer);
     if (id == NULL) {
-        return 0; /* untold, but the application goes on */
+        return 0; /* short of memory: untold, but the application goes on */
     }
     int status = tell(event, kind, &id, 1);
     Py_DECREF(id);
