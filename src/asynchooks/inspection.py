@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks import _native, edges
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ("ResourceInfo", "Stats", "Tree", "async_id", "resources", "stats", "tree")
+
+
+# Ids are given in the order of birth. Not a lambda: CPython 3.12 crashes where it makes one and is
+# out of memory.
+_BY_AGE = itemgetter(1)
 
 
 class ResourceInfo(NamedTuple):
@@ -151,7 +157,7 @@ def resources(
     """
     kinds = _native.KINDS if kind is None else (kind,) if isinstance(kind, str) else kind
     found = [ResourceInfo._make(row) for row in _native.snapshot(kinds_mask(kinds), root or 0)]
-    found.sort(key=lambda info: info.async_id)
+    found.sort(key=_BY_AGE)
     return found
 
 
