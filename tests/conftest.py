@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ import asynchooks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+# A shell that starts us in the background has us, and every script that a test runs, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long a case takes is not what a property is about: the machine may be busy.
 settings.register_profile("asynchooks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
