@@ -343,33 +343,6 @@ set_lookups(PyObject *module, PyObject *functions)
     Py_RETURN_NONE;
 }
 
-/* fn(*args) as a step of a tracked object: args[0] is the object, args[1] the function. */
-static PyObject *
-run_as(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
-{
-    if (nargs < 2) {
-        PyErr_SetString(PyExc_TypeError, "run_as() needs an object and a function");
-        return NULL;
-    }
-    PyObject *result = NULL;
-    Step step;
-    Record *record = core.is_enabled ? records_find(args[0]) : NULL;
-    if (record == NULL) {
-        return PyObject_Vectorcall(args[1], args + 2, (size_t)(nargs - 2), NULL);
-    }
-    step_begin_listed(&step, record, args[0]);
-    if (step_tell(&step, EVENT_BEFORE) == 0) {
-        result = PyObject_Vectorcall(args[1], args + 2, (size_t)(nargs - 2), NULL);
-    }
-    if (step_tell(&step, EVENT_AFTER) < 0) {
-        Py_CLEAR(result);
-    }
-    if (step_end(&step) < 0) {
-        Py_CLEAR(result);
-    }
-    return result;
-}
-
 static PyObject *
 async_id_of(PyObject *module, PyObject *object)
 {
@@ -398,21 +371,6 @@ static PyObject *
 py_site_of_caller(PyObject *module, PyObject *unused)
 {
     return site_of_caller();
-}
-
-static PyObject *
-call_with_kind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
-{
-    long kind = nargs >= 2 ? PyLong_AsLong(args[0]) : -1;
-    if (kind < KIND_HANDLE || kind > KIND_SIGNAL_HANDLER) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_TypeError,
-                            "call_with_kind() needs a handle's kind and a function");
-        }
-        return NULL;
-    }
-    return handles_call_with_kind((Kind)kind, args[1], args + 2, (size_t)(nargs - 2),
-                                  NULL);
 }
 
 static PyObject *
@@ -484,8 +442,6 @@ static PyMethodDef functions[] = {
      "Say which types of transport there are: to (kind, name); None: none."},
     {"set_lookups", set_lookups, METH_O,
      "Say which functions look up names; None: none does."},
-    {"run_as", (PyCFunction)(void (*)(void))run_as, METH_FASTCALL,
-     "Call a function as a step of a tracked object."},
     {"async_id_of", async_id_of, METH_O, "The id of a resource; 0 of what is none."},
     {"task_of_step", py_task_of_step, METH_O,
      "The task whose step or wake-up a callback is, or None."},
@@ -493,8 +449,6 @@ static PyMethodDef functions[] = {
      "The frames, as (code, line), of a creation site's number."},
     {"site_of_caller", py_site_of_caller, METH_NOARGS,
      "(code, line, callers) of the user's code that this thread executes, or None."},
-    {"call_with_kind", (PyCFunction)(void (*)(void))call_with_kind, METH_FASTCALL,
-     "Call a function that makes one handle, which is a resource of this kind."},
     {"install_callbacks", install_callbacks, METH_O,
      "See the callbacks that are handed to the loops of a type made by Cython."},
     {"uninstall_callbacks", uninstall_callbacks, METH_NOARGS, "See them no more."},
