@@ -56,8 +56,9 @@ configure(PyObject *module, PyObject *args)
         return NULL;
     }
     if (internals_learn(step, wakeup, task) < 0 || handles_prepare() < 0 ||
-        tasks_prepare() < 0 || generators_prepare() < 0 || registry_prepare() < 0 ||
-        standard_loop_prepare() < 0 || tracked_prepare() < 0 || callbacks_prepare() < 0) {
+        tasks_prepare() < 0 || hooks_prepare() < 0 || generators_prepare() < 0 ||
+        registry_prepare() < 0 || standard_loop_prepare() < 0 || tracked_prepare() < 0 ||
+        callbacks_prepare() < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
