@@ -112,6 +112,7 @@ def run(at):
     finally:
         _testcapi.remove_mem_hooks()
     asyncio._set_running_loop(None)  # run_forever()'s own clean-up may have failed
+    loop._thread_id = None
     sys.set_asyncgen_hooks(None, None)
     loop._ready.clear()
     loop._scheduled.clear()
