@@ -19,7 +19,8 @@ should_track(PyObject *object)
 }
 
 /* Returns: the record of an object that is being made, or NULL, without an exception, where
-   there is no room for one: it then lives untracked. */
+   there is no room for one: it then lives untracked. Also NULL where the original refuses
+   to make it a second time, as from 3.15 on. */
 static inline Record *
 give_birth(PyObject *object, Kind kind)
 {
@@ -28,6 +29,9 @@ give_birth(PyObject *object, Kind kind)
         return NULL;
     }
     if (record->async_id != 0) {
+        if (PY_VERSION_HEX >= 0x030f0000) {
+            return NULL;
+        }
         /* __init__ called again makes a new resource in the old one's place. */
         core.live[record->kind]--;
         hooks_record_died(record);
