@@ -126,9 +126,7 @@ handle_dealloc(PyObject *self)
 
 /* ---- Construction ------------------------------------------------------------------ */
 
-/* `loop.get_debug()`, without the call where the loop has BaseEventLoop's.
-   Returns: 1, 0, or -1 with an exception set. May run Python code: yes. */
-static int
+int
 loop_is_in_debug_mode(PyObject *loop)
 {
     /* Owned. */

@@ -217,6 +217,62 @@ check_init(PyTypeObject *type)
     return 0;
 }
 
+/* A future's loop is its first field. All else has to be as it was allocated: zero. */
+#define FUTURE_LOOP ((Py_ssize_t)sizeof(PyObject))
+
+static bool future_has_only_its_loop = false;
+
+/* Looks into a future of the loop that `task` is of.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+learn_future(PyObject *task)
+{
+    int status = -1;
+    /* Owned. */
+    PyObject *loop = PyObject_GetAttrString(task, "_loop");
+    PyObject *keywords = loop != NULL ? Py_BuildValue("{sO}", "loop", loop) : NULL;
+    PyObject *arguments = PyTuple_New(0);
+    PyObject *future = NULL;
+    if (keywords == NULL || arguments == NULL) {
+        goto error;
+    }
+    future = PyObject_Call((PyObject *)future_type, arguments, keywords);
+    if (future == NULL) {
+        goto error;
+    }
+    const char *bytes = (const char *)future;
+    Py_ssize_t at = FUTURE_LOOP + (Py_ssize_t)sizeof(PyObject *);
+    bool is_all_zero = true;
+    for (; at < future_type->tp_basicsize; at++) {
+        is_all_zero = is_all_zero && bytes[at] == 0;
+    }
+    future_has_only_its_loop = is_all_zero && SLOT_AT(future, FUTURE_LOOP) == loop &&
+                               future_type->tp_new == PyType_GenericNew;
+    status = 0;
+error:
+    Py_XDECREF(loop);
+    Py_XDECREF(keywords);
+    Py_XDECREF(arguments);
+    Py_XDECREF(future);
+    return status;
+}
+
+bool
+futures_can_be_made(void)
+{
+    return future_has_only_its_loop;
+}
+
+PyObject *
+make_future(PyObject *loop)
+{
+    PyObject *future = PyType_GenericAlloc(future_type, 0);
+    if (future != NULL) {
+        SLOT_AT(future, FUTURE_LOOP) = Py_NewRef(loop);
+    }
+    return future;
+}
+
 int
 internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
 {
@@ -257,6 +313,9 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
         PyErr_Format(PyExc_RuntimeError,
                      "a task's wake-up has call flags %#x, expected one argument",
                      definition->ml_flags);
+        return -1;
+    }
+    if (learn_future(task) < 0) {
         return -1;
     }
     step_wrapper_type = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(step));

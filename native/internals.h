@@ -94,6 +94,14 @@ void set_async_generator_functions(AsyncGeneratorFunctions functions);
 /* Makes a call of the class `type` itself go to `function` (NULL: as before). */
 void set_class_vectorcall(PyTypeObject *type, vectorcallfunc function);
 
+/* Whether a future whose __init__ is done has nothing in it but its loop, and so make_future()
+   can do without calling that. */
+bool futures_can_be_made(void);
+
+/* What `Future(loop=loop)` makes where `loop` is not in debug mode.
+   Returns: new, or NULL with MemoryError set. */
+PyObject *make_future(PyObject *loop);
+
 /* Calls a class as if it had no vectorcall: for arguments that do not fit, so that the error
    is the class's own, and for forms that we do not know.
    Returns: new, or NULL with an exception set. May run Python code: yes. */
