@@ -33,13 +33,7 @@ Callback_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwna
     if (step_tell(&step, EVENT_BEFORE) == 0) {
         result = PyObject_Vectorcall(self->callback, args, nargsf, kwnames);
     }
-    if (step_tell(&step, EVENT_AFTER) < 0) {
-        Py_CLEAR(result);
-    }
-    if (step_end(&step) < 0) {
-        Py_CLEAR(result);
-    }
-    return result;
+    return step_finish(&step, result);
 }
 
 /* Returns: new, or NULL with an exception set. May run Python code: yes (an init hook). */

@@ -176,13 +176,7 @@ run(Resource *self, PyObject *fn, PyObject *const *args, size_t nargsf, PyObject
                      ? run((Resource *)self->inner, fn, args, nargsf, kwnames)
                      : PyObject_Vectorcall(fn, args, nargsf, kwnames);
     }
-    if (step_tell(&step, EVENT_AFTER) < 0) {
-        Py_CLEAR(result);
-    }
-    if (step_end(&step) < 0) {
-        Py_CLEAR(result);
-    }
-    return result;
+    return step_finish(&step, result);
 }
 
 /* The same in `context`. Steals nothing. */

@@ -236,15 +236,7 @@ begin_step(Step *step, PyObject *task)
 static inline PyObject *
 end_step(Step *step, PyObject *result)
 {
-    if (step->record != NULL) {
-        if (step_tell(step, EVENT_AFTER) < 0) {
-            Py_CLEAR(result);
-        }
-        if (step_end(step) < 0) {
-            Py_CLEAR(result);
-        }
-    }
-    return result;
+    return step->record != NULL ? step_finish(step, result) : result;
 }
 
 /* A task begins, or goes on after a bare yield: whatever loop calls it. */

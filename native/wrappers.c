@@ -112,12 +112,7 @@ act_step(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
         if (step_tell(&step, EVENT_BEFORE) == 0) {
             result = wrapper_call_original(self, args, nargsf, kwnames);
         }
-        if (step_tell(&step, EVENT_AFTER) < 0) {
-            Py_CLEAR(result);
-        }
-        if (step_end(&step) < 0) {
-            Py_CLEAR(result);
-        }
+        result = step_finish(&step, result);
     } else {
         result = wrapper_call_original(self, args, nargsf, kwnames);
     }
