@@ -14,6 +14,8 @@
 static PyTypeObject *wrapper_type = NULL; /* owned */
 static PyObject *str_wrapped = NULL;      /* owned: "__wrapped__" */
 static PyObject *str_get = NULL;          /* owned: "__get__" */
+static PyObject *str_reduce = NULL;       /* owned: "__reduce_ex__" */
+static PyObject *str_qualname = NULL;     /* owned: "__qualname__" */
 
 #define SMALL 8
 
@@ -214,14 +216,15 @@ act_arguments(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwn
 }
 
 /* In a copy of a context: any number of threads and nested calls may be inside. The context is
-   the helper, or what the helper says; where it says None, it is the caller's. */
+   the helper, or what the helper says; where it says anything else, it is the caller's. */
 static PyObject *
 act_context(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyObject *context = PyContext_CheckExact(self->helper)
                             ? Py_NewRef(self->helper)
                             : wrapper_ask(self, args, nargsf, kwnames); /* owned */
-    if (context == NULL) {
+    if (context == NULL || !PyContext_CheckExact(context)) {
+        Py_XDECREF(context);
         return wrapper_call_original(self, args, nargsf, kwnames);
     }
     PyObject *result = NULL;
@@ -357,7 +360,8 @@ Wrapper_getattro(Wrapper *self, PyObject *name)
     if (PyUnicode_Compare(name, str_wrapped) == 0) {
         return Py_NewRef(self->original);
     }
-    if (PyUnicode_Compare(name, str_get) == 0) {
+    if (PyUnicode_Compare(name, str_get) == 0 ||
+        PyUnicode_Compare(name, str_reduce) == 0) {
         return PyObject_GenericGetAttr((PyObject *)self, name);
     }
     return PyObject_GetAttr(self->original, name);
@@ -373,6 +377,13 @@ static PyObject *
 Wrapper_repr(Wrapper *self)
 {
     return PyObject_Repr(self->original);
+}
+
+/* As a function is pickled and copied: by the name where it is found, which is where we are. */
+static PyObject *
+Wrapper_reduce(PyObject *op, PyObject *unused)
+{
+    return PyObject_GetAttr(((Wrapper *)op)->original, str_qualname);
 }
 
 /* A function that is bound to a context equals the function, which is how the application finds it
@@ -399,6 +410,11 @@ Wrapper_hash(PyObject *op)
                : PyBaseObject_Type.tp_hash(op);
 }
 
+static PyMethodDef Wrapper_methods[] = {
+    {"__reduce_ex__", Wrapper_reduce, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMemberDef Wrapper_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Wrapper, vectorcall), READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Wrapper, weak_references), READONLY,
@@ -419,6 +435,7 @@ static PyType_Slot Wrapper_slots[] = {
     {Py_tp_repr, Wrapper_repr},
     {Py_tp_richcompare, Wrapper_richcompare},
     {Py_tp_hash, Wrapper_hash},
+    {Py_tp_methods, Wrapper_methods},
     {Py_tp_members, Wrapper_members},
     {0, NULL},
 };
@@ -436,9 +453,11 @@ wrappers_add_type(PyObject *module)
 {
     str_wrapped = PyUnicode_InternFromString("__wrapped__");
     str_get = PyUnicode_InternFromString("__get__");
+    str_reduce = PyUnicode_InternFromString("__reduce_ex__");
+    str_qualname = PyUnicode_InternFromString("__qualname__");
     wrapper_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Wrapper_spec, NULL);
-    if (str_wrapped == NULL || str_get == NULL || wrapper_type == NULL ||
-        jobs_add_type(module) < 0) {
+    if (str_wrapped == NULL || str_get == NULL || str_reduce == NULL ||
+        str_qualname == NULL || wrapper_type == NULL || jobs_add_type(module) < 0) {
         return -1;
     }
     return PyModule_AddType(module, wrapper_type);

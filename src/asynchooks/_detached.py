@@ -18,8 +18,8 @@ R = TypeVar("R")
 
 
 def call_detached(fn: Callable[..., R], /, *args: object, **kwargs: object) -> R:
-    """`fn(*args, **kwargs)`. What it makes has no cause and is its own root; what it sets in its context is
-    seen by nobody else."""
+    """`fn(*args, **kwargs)`. What it makes has no cause and is its own root; what it sets in its
+    context is seen by nobody else."""
     call = partial(fn, **kwargs) if kwargs else fn
     result: R = contextvars.Context().run(_native.call_detached, call, *args)
     return result

@@ -21,10 +21,10 @@ _ABSENT: Any = object()
 
 
 class Patch(NamedTuple):
-    """One replaced attribute, and whether it still is ours or covered by somebody else's."""
+    """One replaced attribute, and what has been put over it since: None where it is in place."""
 
     name: str
-    is_in_place: bool
+    covered_by: object | None
 
 
 class Patches:
@@ -72,12 +72,13 @@ class Patches:
         """Call `fn()` when all is undone: it lets go of what the patches have remembered."""
         self._at_undo.append(fn)
 
-    def list(self) -> list[Patch]:
+    def listed(self) -> list[Patch]:
         """What is replaced now, in order."""
-        return [
-            Patch(f"{_name_of(owner)}.{name}", vars(owner).get(name, _ABSENT) is value)
-            for owner, name, _, value in self._replaced
-        ]
+        patches = []
+        for owner, name, _, value in self._replaced:
+            found = vars(owner).get(name)
+            patches.append(Patch(f"{_name_of(owner)}.{name}", None if found is value else found))
+        return patches
 
     def awaited_modules(self) -> list[str]:
         """The modules whose import is waited for."""

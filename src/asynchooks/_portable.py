@@ -1,7 +1,8 @@
 """Stores that travel to other processes: those of storages made with `portable=True`.
 
 What travels is a *carrier*, bytes: the store of each such storage that has one, pickled one by one.
-The other side finds the storage by its name, once the module that makes it is imported.
+The other side finds the storage by its name, once the module that makes it is imported. Carriers
+go where multiprocessing's own pickles go, and are trusted like them.
 """
 
 from __future__ import annotations
@@ -76,12 +77,12 @@ def capture() -> bytes | None:
 
 def enter_carrier(carrier: bytes) -> None:
     """Put the stores of `carrier` in force here, where this process has the storages."""
-    for name, pickled in pickle.loads(carrier).items():
+    for name, pickled in pickle.loads(carrier).items():  # noqa: S301 -- see above
         storage = _storages.get(name)
         if storage is None:
             continue
         try:
-            storage.enter_with(pickle.loads(pickled))
+            storage.enter_with(pickle.loads(pickled))  # noqa: S301 -- see above
         except Exception as exc:
             report_once(
                 f"portable.{name}",

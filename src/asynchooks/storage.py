@@ -43,9 +43,7 @@ class AsyncLocalStorage(Generic[T]):
 
     __slots__ = ("__weakref__", "_default", "_name", "_variable")
 
-    def __init__(
-        self, *, name: str = "", default: T | None = None, portable: bool = False
-    ) -> None:
+    def __init__(self, *, name: str = "", default: T | None = None, portable: bool = False) -> None:
         self._name = str(name)
         self._default = default
         # A new variable at each disable(): contexts that still hold a store of the old one

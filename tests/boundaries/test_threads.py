@@ -151,8 +151,11 @@ def test_t09_what_is_done_calls_back_at_once(engine_on_or_off: None) -> None:
     future: Future[None] = Future()
     future.set_result(None)
 
+    def set_it(_: object) -> None:
+        variable.set("set by it")
+
     def request() -> str | None:
-        future.add_done_callback(lambda _: variable.set("set by it") and None)
+        future.add_done_callback(set_it)
         return variable.get()
 
     assert contextvars.copy_context().run(request) == "set by it"

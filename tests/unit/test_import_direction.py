@@ -12,7 +12,16 @@ import asynchooks
 PACKAGE = Path(asynchooks.__file__).parent
 
 # Each layer, and the layers that it may import from, besides itself.
-BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports", "_flow", "_portable"}
+BASE = {
+    "_native",
+    "_detached",
+    "_patching",
+    "_program",
+    "_reporting",
+    "_imports",
+    "_flow",
+    "_portable",
+}
 API = BASE | {"edges", "hooks", "inspection", "resources", "sites", "storage"}
 CAPTURE = API | {"boundaries", "loops"}
 MAY_IMPORT = {

@@ -21,9 +21,7 @@ DOES = "functions of atexit run in the context in which they were registered"
 
 def install(patches: Patches) -> None:
     """Wrap `atexit.register`. `unregister` compares, and what is bound equals the function."""
-    patches.wrap(
-        atexit, "register", partial(_native.Wrapper, action="through", helper=_register)
-    )
+    patches.wrap(atexit, "register", partial(_native.Wrapper, action="through", helper=_register))
 
 
 def _register(register: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -1,10 +1,10 @@
 """Connections: what a protocol is told of one that was opened has the context in which the loop was
-started, and not that of the request which happened to open it. So it is neither the context of one
-request while it serves another, nor held as long as the connection is open.
+started, and not that of the request which happened to open it. So it is neither the context of
+one request while it serves another, nor held as long as the connection is open.
 
-On asyncio's own loop a connection, also one that a server has accepted, stays in the context that it
-began in, as it does by itself from Python 3.15 on: before, `resume_reading()` moves it to the one of
-its caller. Protocol factories are called in the context of whoever opens the connection.
+On asyncio's own loop a connection, also one that a server has accepted, stays in the context that
+it began in, as it does by itself from Python 3.15 on: before, `resume_reading()` moves it to the
+one of its caller. Protocol factories are called in the context of whoever opens the connection.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from asynchooks import _native
-from asynchooks.boundaries._binding import bind_argument
 from asynchooks._patching import step_out
+from asynchooks.boundaries._binding import bind_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -53,10 +53,11 @@ def install(patches: Patches) -> None:
     def patch_uvloop(module: ModuleType) -> None:
         patches.wrap(module.Loop, "run_forever", note_start)
         for name in ("create_connection", "create_unix_connection", "create_datagram_endpoint"):
-            patches.wrap(module.Loop, name, partial(_native.Wrapper, action="through", helper=_open))
+            patches.wrap(
+                module.Loop, name, partial(_native.Wrapper, action="through", helper=_open)
+            )
 
     patches.when_imported("uvloop", patch_uvloop)
-    patches.at_undo(_contexts.clear)
 
 
 def _loop_starts(loop: object, *args: Any) -> None:

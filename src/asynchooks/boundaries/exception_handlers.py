@@ -24,6 +24,7 @@ __all__ = ("DOES", "NAME", "install")
 NAME = "exception_handlers"
 DOES = "a loop's exception handler runs in the context of the task or callback that has failed"
 
+
 def install(patches: Patches) -> None:
     """Wrap `call_exception_handler` of the loops that do not do so themselves."""
 
@@ -46,7 +47,8 @@ def _context_of(loop: object, told: Any = None, /, *args: object) -> contextvars
         if isinstance(failed, asyncio.Task):
             return _context_of_task(failed)
         if isinstance(failed, asyncio.Handle):
-            return failed._context
+            context: contextvars.Context | None = getattr(failed, "_context", None)
+            return context
     return None
 
 

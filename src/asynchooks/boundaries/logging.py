@@ -39,7 +39,6 @@ def install(patches: Patches) -> None:
         patches.wrap(listener, "handle", partial(_native.Wrapper, action="context", helper=_take))
 
     patches.when_imported("logging.handlers", patch)
-    patches.at_undo(_contexts.clear)
 
 
 def _remember(record: LogRecord, /, *args: Any, **kwargs: Any) -> None:

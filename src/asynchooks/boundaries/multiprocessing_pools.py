@@ -1,5 +1,6 @@
-"""`multiprocessing.pool`: jobs of a `ThreadPool` run in their submitter's context, and the stores of
-portable storages travel with those of a `Pool`. Callbacks run in the context of whoever gave them.
+"""`multiprocessing.pool`: jobs of a `ThreadPool` run in their submitter's context, and the stores
+of portable storages travel with those of a `Pool`. Callbacks run in the context of whoever gave
+them.
 
 All of `apply`, `map`, `starmap` and their like go through four methods. The pool's own threads and
 processes are nobody's.
@@ -12,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native, _portable
-from asynchooks.boundaries._binding import bind_argument
 from asynchooks._detached import call_detached
+from asynchooks.boundaries._binding import bind_argument
 
 if TYPE_CHECKING:
     from types import ModuleType

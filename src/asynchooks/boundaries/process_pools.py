@@ -1,8 +1,8 @@
 """Process pools: each job is a resource of the process that submits it, and the stores of portable
 storages travel with it. Where there are none, what is pickled is what would be without us.
 
-In the worker a job that travels so sees the stores of its submitter and nothing else, neither of the
-jobs before it nor of the request that made the pool start its workers. It knows no cause.
+In the worker a job that travels so sees the stores of its submitter and nothing else, neither of
+the jobs before it nor of the request that made the pool start its workers. It knows no cause.
 
 A job is queued until the pool hands it to its workers, and runs from then on until its result is
 back: what waits in the pipe to the workers, one job more than there are workers at most, counts as

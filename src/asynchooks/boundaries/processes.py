@@ -1,5 +1,5 @@
-"""Processes that are spawned, or forked by a server: the stores of portable storages travel to them.
-A process that is forked has a copy of all that its parent has.
+"""Processes that are spawned, or forked by a server: the stores of portable storages travel to
+them. A process that is forked has a copy of all that its parent has.
 
 They know their command line only when they have begun. Whose code is whose, which hangs on it (an
 application that is installed like a library), is then said again.
@@ -25,7 +25,7 @@ DOES = "the stores of portable storages travel to processes that are started"
 
 
 def install(patches: Patches) -> None:
-    """Wrap what writes a process for its child, and the first thing that the child is told to do."""
+    """Wrap what writes a process for its child, and the first thing that a child is told to do."""
 
     def patch_reduction(module: ModuleType) -> None:
         patches.wrap(module, "dump", partial(_native.Wrapper, action="arguments", helper=_enclose))
@@ -48,13 +48,14 @@ class _ProcessWithStores:
         return _arrive, (self._carrier, self._process)
 
 
-def _enclose(obj: object, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    from multiprocessing.process import BaseProcess
+def _enclose(
+    obj: object, *args: Any, **kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    from multiprocessing.process import BaseProcess  # imported by now
 
-    carrier = _portable.capture() if isinstance(obj, BaseProcess) else None
-    if carrier is None:
-        return None
-    return (_ProcessWithStores(carrier, obj), *args), kwargs
+    if isinstance(obj, BaseProcess) and (carrier := _portable.capture()) is not None:
+        return (_ProcessWithStores(carrier, obj), *args), kwargs
+    return None
 
 
 def _arrive(carrier: bytes, process: BaseProcess) -> BaseProcess:

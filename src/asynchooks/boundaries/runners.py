@@ -30,10 +30,7 @@ _before: WeakKeyDictionary[asyncio.Runner, contextvars.Context] = WeakKeyDiction
 
 def install(patches: Patches) -> None:
     """Wrap `Runner.run`."""
-    patches.wrap(
-        asyncio.Runner, "run", partial(_native.Wrapper, action="arguments", helper=_carry)
-    )
-    patches.at_undo(_before.clear)
+    patches.wrap(asyncio.Runner, "run", partial(_native.Wrapper, action="arguments", helper=_carry))
 
 
 def _carry(

@@ -24,15 +24,12 @@ DOES = "handlers of signal.signal run in the context in which they were register
 def install(patches: Patches) -> None:
     """Wrap `signal.signal`, and `signal.getsignal`, which gives what was registered."""
     for name, helper in (("signal", _signal), ("getsignal", _getsignal)):
-        patches.wrap(
-            signal, name, partial(_native.Wrapper, action="through", helper=helper)
-        )
+        patches.wrap(signal, name, partial(_native.Wrapper, action="through", helper=helper))
     patches.at_undo(_unbind_handlers)
 
 
 def _signal(original: Any, /, *args: Any, **kwargs: Any) -> Any:
-    # The enumerations of `signal` and `default_int_handler`, which only raises, are asyncio's and
-    # the interpreter's business.
+    # It only raises, and asyncio tells by it whether anybody has a handler.
     if len(args) == 2 and args[1] is not signal.default_int_handler:
         args = args[0], bind_to(contextvars.copy_context(), args[1])
     return unbound(original(*args, **kwargs))
@@ -43,8 +40,8 @@ def _getsignal(original: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 
 def _unbind_handlers() -> None:
-    """Leave none of ours with the interpreter. Only its main thread may say so; elsewhere they stay,
-    and call through."""
+    """Leave none of ours with the interpreter. Only its main thread may say so; elsewhere they
+    stay, and call through."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in signal.valid_signals():
