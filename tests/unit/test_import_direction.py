@@ -12,7 +12,16 @@ import asynchooks
 PACKAGE = Path(asynchooks.__file__).parent
 
 # Each layer, and the layers that it may import from, besides itself.
-BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports", "_flow"}
+BASE = {
+    "_native",
+    "_detached",
+    "_patching",
+    "_program",
+    "_reporting",
+    "_imports",
+    "_flow",
+    "_portable",
+}
 API = BASE | {"edges", "hooks", "inspection", "resources", "sites", "storage"}
 CAPTURE = API | {"boundaries", "loops"}
 MAY_IMPORT = {
@@ -22,6 +31,7 @@ MAY_IMPORT = {
     "_imports": {"_reporting"},
     "_flow": set(),
     "_detached": {"_native"},
+    "_portable": {"_native", "_flow", "_reporting"},
     "_program": set(),
     "sites": BASE,
     "edges": BASE,
