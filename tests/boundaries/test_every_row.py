@@ -20,7 +20,9 @@ PAGE = (HERE.parents[1] / "docs" / "boundaries.md").read_text()
 ROW = re.compile(r"^\| ([tgkpf]\d\d) \|.*\| ([^|]+) \|$", re.MULTILINE)
 # A test may be of several rows: test_f12_f13_each_request_...
 TEST = re.compile(r"test_((?:[tgkpf]\d\d_)+)")
-PROGRAM = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```\n\n```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(
+    r"^```python\n# (\w+\.py)\n(.*?)^```\n\n```console\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
 
 NOBODYS = "by itself"
 IMPOSSIBLE = "impossible"
