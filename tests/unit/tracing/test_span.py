@@ -8,7 +8,10 @@ import pytest
 
 from asynchooks.tracing import Span, SpanContext, SpanKind, StatusCode
 from asynchooks.tracing.request import MAXIMUM_SPANS, Request
-from asynchooks.tracing.span import MAXIMUM_ATTRIBUTES, MAXIMUM_EVENTS, MAXIMUM_VALUE_LENGTH
+
+# OpenTelemetry's default limits, and ours of values.
+MAXIMUM_ATTRIBUTES = MAXIMUM_EVENTS = MAXIMUM_LINKS = 128
+MAXIMUM_VALUE_LENGTH = 16 * 1024
 
 
 def test_a_span_without_parent_begins_a_trace() -> None:
