@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asynchooks import _native
-from asynchooks.tracing import tasks
+from asynchooks.tracing import tasks, termination
 from asynchooks.tracing.config import Config
 from asynchooks.tracing.current import (
     current_span,
@@ -65,6 +65,7 @@ def install() -> None:
         _native.set_span_limits(**config.limits)
         if destination is not None:
             _exporter = Exporter(config, destination)
+            termination.install()
     tasks.install()
 
 
@@ -74,6 +75,8 @@ def uninstall() -> None:
     tasks.uninstall()
     if _exporter is not None:
         _exporter.shutdown()
+        _native.set_span_buffer(None)
+        termination.uninstall()
         _exporter = None
 
 
