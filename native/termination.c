@@ -2,7 +2,6 @@
 #include "span_buffer.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -13,34 +12,13 @@
 
 /* How long dying may take, in seconds. */
 #define TIME_LIMIT 2
-/* How long the thread that the signal interrupts waits for the main thread's stop, in ms. */
-#define STOP_LIMIT 100
 
 /* A semaphore may be posted in a signal handler; nothing else of the kind may. */
 static sem_t requested;
 static sem_t delivered;
 static atomic_bool is_due = false;
-static atomic_bool is_stopped = false;
 /* The process whose thread waits for the signal; 0: none. A forked child has no such thread. */
 static _Atomic(pid_t) guarded_process = 0;
-
-/* Only functions that POSIX allows in a handler. */
-static void
-handle(int signum)
-{
-    int saved = errno;
-    if (atomic_load(&guarded_process) != getpid()) {
-        struct sigaction action = {.sa_handler = SIG_DFL};
-        (void)sigaction(signum, &action, NULL);
-        (void)raise(signum); /* it comes when this handler returns */
-    } else {
-        (void)sem_post(&requested);
-        for (int i = 0; i < STOP_LIMIT && !atomic_load(&is_stopped); i++) {
-            (void)poll(NULL, 0, 1);
-        }
-    }
-    errno = saved;
-}
 
 /* In the main thread, between two instructions: the application does nothing more there. */
 static int
@@ -51,6 +29,25 @@ stop_here(void *unused)
         (void)pause();
     }
     Py_END_ALLOW_THREADS return 0;
+}
+
+/* But for Py_AddPendingCall(), only functions that POSIX allows here. That takes a lock for some
+   instructions; where the signal has come just between these, the time limit gets us out. It has
+   to be called here: 3.11 tells the main thread of a pending call only where it is added in the
+   main thread, or when that next takes the GIL. */
+static void
+handle(int signum)
+{
+    int saved = errno;
+    if (atomic_load(&guarded_process) != getpid()) {
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        (void)sigaction(signum, &action, NULL);
+        (void)raise(signum); /* it comes when this handler returns */
+    } else {
+        (void)sem_post(&requested);
+        (void)Py_AddPendingCall(stop_here, NULL);
+    }
+    errno = saved;
 }
 
 static void
@@ -74,10 +71,6 @@ watch(void *unused)
     while (sem_wait(&requested) != 0) {
     }
     atomic_store(&is_due, true);
-    for (int i = 0; i < STOP_LIMIT && Py_AddPendingCall(stop_here, NULL) != 0; i++) {
-        (void)poll(NULL, 0, 1); /* as many wait as there is room for */
-    }
-    atomic_store(&is_stopped, true);
     span_buffer_wake();
     struct timespec limit;
     (void)clock_gettime(CLOCK_REALTIME, &limit);
@@ -137,7 +130,6 @@ termination_guard(PyObject *module, PyObject *unused)
             Py_RETURN_NONE; /* no threads to be had: the signal kills as ever */
         }
         atomic_store(&is_due, false);
-        atomic_store(&is_stopped, false);
         atomic_store(&guarded_process, getpid());
     }
     install();

@@ -2,8 +2,8 @@
    when the spans that ended before have been sent, or after 2 seconds.
 
    To Python the signal has no handler: ours stands below Python's own, and goes when Python sets
-   another. When the signal comes, the handler only wakes a thread that needs no GIL. That has the
-   main thread stop where it is, as if it were dead already, wakes the exporter, waits for it, and
+   another. When the signal comes, the handler has the main thread stop where it is, as if it were
+   dead already, and wakes a thread that needs no GIL, which wakes the exporter, waits for it, and
    lets the signal do what it does by default. */
 
 #ifndef ASYNCHOOKS_TERMINATION_H
