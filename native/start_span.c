@@ -89,13 +89,17 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     if (arguments_bind(&signature, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    int suppressed = is_suppressed();
-    if (suppressed < 0) {
-        return NULL;
-    }
     PyObject *parent =
         values[3] != NULL ? Py_NewRef(values[3]) : find_current(); /* owned */
     if (parent == NULL) {
+        return NULL;
+    }
+    if (span_check(parent) && span_has_unsampled_children((Span *)parent)) {
+        return parent; /* nothing is known of either that would tell them apart */
+    }
+    int suppressed = is_suppressed();
+    if (suppressed < 0) {
+        Py_DECREF(parent);
         return NULL;
     }
     SpanOptions options = {
