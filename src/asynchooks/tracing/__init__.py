@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asynchooks.tracing import tasks
+from asynchooks import _native
+from asynchooks.tracing import tasks, termination
 from asynchooks.tracing.config import Config
 from asynchooks.tracing.current import (
     current_span,
@@ -11,6 +12,7 @@ from asynchooks.tracing.current import (
     suppress_tracing,
     use_span,
 )
+from asynchooks.tracing.destinations import make_destination
 from asynchooks.tracing.exporter import Exporter, Stats
 from asynchooks.tracing.propagation import extract_traceparent, format_traceparent
 from asynchooks.tracing.request import Request, current_request, request_of_root, start_request
@@ -58,8 +60,12 @@ def install() -> None:
     """Export spans from now on to where the environment says, and make spans of tasks."""
     global _exporter
     if _exporter is None:
-        _exporter = Exporter(Config.from_environment())
-        set_sink(_exporter.submit)
+        config = Config.from_environment()
+        destination = make_destination(config)
+        _native.set_span_limits(**config.limits)
+        if destination is not None:
+            _exporter = Exporter(config, destination)
+            termination.install()
     tasks.install()
 
 
@@ -68,8 +74,9 @@ def uninstall() -> None:
     global _exporter
     tasks.uninstall()
     if _exporter is not None:
-        set_sink(None)
         _exporter.shutdown()
+        _native.set_span_buffer(None)
+        termination.uninstall()
         _exporter = None
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks.sites import find_call_site
-from asynchooks.tracing.span import NonRecordingSpan, Span, SpanContext, SpanKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
-    from asynchooks.tracing.span import AttributeValue
+    from asynchooks.tracing.span import Span
 
 __all__ = ("current_span", "is_suppressed", "start_span", "suppress_tracing", "use_span")
 
@@ -28,7 +25,7 @@ _suppressed: contextvars.ContextVar[bool] = contextvars.ContextVar(
 # context is never changed, so that nothing of ours shows in it; see current_span().
 task_spans: dict[int, tuple[Span, Span]] = {}
 
-_CURRENT: Any = object()
+_native.set_span_sources(_current, _suppressed, task_spans)
 
 
 def context_span() -> Span | None:
@@ -36,45 +33,10 @@ def context_span() -> Span | None:
     return _current.get()
 
 
-def current_span() -> Span | None:
-    """The span that what runs here belongs to, or None.
-
-    A task that still has the span it was born with runs for its own span; one that has entered a
-    scope of its own since, for that.
-    """
-    span = _current.get()
-    if span is not None and task_spans:
-        own = task_spans.get(_native.execution_async_id())
-        if own is not None and own[1] is span:
-            return own[0]
-    return span
-
-
-def start_span(
-    name: str,
-    *,
-    kind: SpanKind = SpanKind.INTERNAL,
-    attributes: Mapping[str, AttributeValue] | None = None,
-    parent: Span | SpanContext | None = _CURRENT,
-    start_time: int | None = None,
-) -> Span:
-    """Start a span, below the current one, below `parent`, or, with None, in a new trace.
-
-    It records the nearest line of the user's own code as where it was started. It does not become
-    current; `use_span` does that. Whoever starts it ends it.
-    """
-    if parent is _CURRENT:
-        parent = current_span()
-    span_type = NonRecordingSpan if _suppressed.get() else Span
-    return span_type(
-        name,
-        kind=kind,
-        parent=parent.context if isinstance(parent, Span) else parent,
-        request=parent.request if isinstance(parent, Span) else None,
-        attributes=attributes,
-        start_time=start_time,
-        call_site=find_call_site(),
-    )
+# A task that still has the span it was born with runs for its own span; one that has entered a
+# scope of its own since, for that.
+current_span = _native.current_span
+start_span = _native.start_span
 
 
 class use_span:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import weakref
+from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,7 @@ class Request:
         "_route",
         "_spans",
         "_user",
+        "add_span",
         "id",
         "method",
         "path",
@@ -54,7 +57,10 @@ class Request:
         self.span: Span
         self._route: str | None = None
         self._user: str | None = None
-        self._spans: list[Span] = []
+        self._spans: deque[Span] = deque(maxlen=MAXIMUM_SPANS)
+        # Called by each span of this request when it ends, in its thread. No lock: a span may end
+        # in a finalizer, in the middle of this very method.
+        self.add_span = self._spans.append
 
     def __repr__(self) -> str:
         return f"<Request {self.id} {self.method} {self.route or self.path}>"
@@ -93,14 +99,7 @@ class Request:
     @property
     def spans(self) -> tuple[Span, ...]:
         """The spans that have ended so far, the newest 1,000."""
-        return tuple(self._spans[-MAXIMUM_SPANS:])
-
-    def add_span(self, span: Span) -> None:
-        """Called by each span of this request when it ends, in its thread. No lock: a span may end
-        in a finalizer, in the middle of this very method."""
-        self._spans.append(span)
-        if len(self._spans) >= 2 * MAXIMUM_SPANS:
-            del self._spans[:MAXIMUM_SPANS]
+        return tuple(self._spans)
 
 
 def start_request(
@@ -119,7 +118,12 @@ def start_request(
     request = Request(request_id, method, path, _native.start_root())
     _by_root[request.root_async_id] = request
     request.span = Span(
-        method, kind=SpanKind.SERVER, parent=parent, request=request, attributes=attributes
+        method,
+        kind=SpanKind.SERVER,
+        parent=parent,
+        request=request,
+        attributes=attributes,
+        start_time=time.time_ns(),  # a request has one also where its span is not sampled
     )
     request.span.set_attribute("asynchooks.request_id", request_id)
     return request
