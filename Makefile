@@ -146,6 +146,13 @@ lock: $(VENV)/.created
 clean:
 	rm -rf build dist .venv .venv-* src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
+# Somebody else's receiver of OTLP, which the slow tests send spans to.
+build/receiver/.installed: requirements/receiver.txt $(VENV)/.created
+	rm -rf build/receiver
+	$(BIN)/python -m venv build/receiver
+	build/receiver/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 $(VENV)/.created:
 	scripts/prerequisites '$(PYTHON)'
 	"$$(scripts/find-python '$(PYTHON)')" -m venv $(VENV)

@@ -22,7 +22,7 @@ __all__ = ("main",)
 NAME = "GET /orders/{order_id}"
 # What every workload sets, one call each.
 METHOD, PATH, ROUTE, PORT, STATUS = "GET", "/orders/7", "/orders/{order_id}", 8080, 200
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, str | int] = {
     "http.request.method": METHOD,
     "url.path": PATH,
     "http.route": ROUTE,
@@ -36,8 +36,8 @@ class Inert:
     """The calls alone: methods in C that do next to nothing, as often as a span's are called."""
 
     def __init__(self) -> None:
-        start = {}.get
-        nothing = {}.get
+        empty: dict[str, Any] = {}
+        start = nothing = empty.get
 
         def five(count: int) -> None:
             for _ in range(count):
