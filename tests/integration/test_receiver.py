@@ -59,7 +59,7 @@ def agent() -> Iterator[str]:
     url = f"http://127.0.0.1:{ports[1]}"
     command = [HOME / "bin" / "ddapm-test-agent", "--host", "127.0.0.1"]
     with subprocess.Popen(
-        [*command, *(word for option in options for word in option)],
+        [str(word) for word in (*command, *(w for option in options for w in option))],
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
