@@ -205,7 +205,7 @@ def test_what_makes_no_sense_is_said() -> None:
     span: Any = Span("odd")
     for call in (
         lambda: Span(),  # type: ignore[call-arg]
-        lambda: Span("a", "b"),  # type: ignore[call-arg, misc]
+        lambda: Span("a", SpanKind.CLIENT),  # type: ignore[call-arg]
         lambda: Span("a", colour="red"),  # type: ignore[call-arg]
         lambda: Span("a", parent="b"),  # type: ignore[arg-type]
         lambda: Span("a", start_time="now"),  # type: ignore[arg-type]
@@ -230,7 +230,7 @@ def test_what_makes_no_sense_is_said() -> None:
 
 def test_a_subclass_is_a_span(ended: list[Span]) -> None:
     class Mine(Span):
-        __slots__ = ("mine",)
+        mine: int
 
     span = Mine("sub", attributes={"a": 1}, start_time=5)
     span.mine = 1
