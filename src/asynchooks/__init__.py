@@ -11,6 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._native import KINDS
+from asynchooks.context.isolation import isolated
+from asynchooks.context.messages import each
+from asynchooks.context.neutral import detached
+from asynchooks.context.snapshots import Snapshot, bind, snapshot
 from asynchooks.engine import disable, enable, is_enabled
 from asynchooks.hooks import (
     AsyncHook,
@@ -39,17 +43,23 @@ __all__ = (
     "Request",
     "ResourceInfo",
     "Site",
+    "Snapshot",
     "Stats",
     "Tree",
     "async_id",
+    "bind",
     "create_hook",
     "current_request",
+    "detached",
     "disable",
+    "each",
     "enable",
     "execution_async_id",
     "execution_async_resource",
     "is_enabled",
+    "isolated",
     "resources",
+    "snapshot",
     "stats",
     "tree",
     "trigger_async_id",

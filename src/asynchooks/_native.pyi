@@ -1,22 +1,32 @@
 # The C core's typed face. See native/ for the code and ARCHITECTURE.md for the data flow.
 
 import asyncio
+import contextvars
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
-from typing import Any, Final, Self, final
+from typing import Any, Final, Self, TypeVar, final
+
+_Class = TypeVar("_Class", bound=type)
 
 __all__ = (
     "KINDS",
+    "MISSING",
+    "ContextState",
+    "Entry",
     "Hook",
     "Resource",
+    "Storage",
     "Wrapper",
     "after_fork_in_child",
     "async_id_of",
+    "become_again",
+    "become_nobody",
     "call_detached",
     "call_unheard",
     "configure",
     "configure_sites",
+    "contexts_of",
     "delete_type_attribute",
     "drop_hooks",
     "disable",
@@ -29,6 +39,7 @@ __all__ = (
     "live_counts",
     "memory",
     "origin",
+    "own_methods",
     "root_async_id",
     "set_lookups",
     "set_options",
@@ -46,6 +57,8 @@ __all__ = (
 
 # Every kind of resource, by name; the index is the kind's number in the core.
 KINDS: Final[tuple[str, ...]]
+# "No store", also as what a storage's variable holds. Not None, which is a store like any other.
+MISSING: Final[Any]
 
 def configure(step: object, wakeup: object, task: object) -> None: ...
 def configure_sites(
@@ -71,6 +84,12 @@ def execution_async_resource() -> object | None: ...
 def async_id_of(resource: object, /) -> int: ...
 def start_root() -> int: ...
 def call_detached(fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def become_nobody() -> tuple[int, int, int, int, int]: ...
+def become_again(
+    frame: int, is_pushed: int, async_id: int, created_by: int, root: int, /
+) -> None: ...
+def contexts_of(resource: object, /) -> list[contextvars.Context]: ...
+def own_methods(subclass: _Class, /) -> _Class: ...
 def origin(maker: object | None, /) -> tuple[int, int, int]: ...
 def track(
     resource: object, kind: int, type_name: str, origin: tuple[int, int, int] = ..., /
@@ -108,6 +127,25 @@ def install_callbacks(loop_type: type, /) -> None: ...
 def uninstall_callbacks() -> None: ...
 def set_type_attribute(owner: type, name: str, value: object) -> None: ...
 def delete_type_attribute(owner: type, name: str) -> None: ...
+
+class Storage:
+    name: str
+    default: Any
+    _variable: contextvars.ContextVar[Any]
+    def __init__(self, name: str, default: object) -> None: ...
+    def enter_with(self, store: Any, /) -> None: ...
+
+@final
+class Entry:
+    store: Any
+    use: Any
+    def __new__(cls, store: object, use: object, /) -> Entry: ...
+
+@final
+class ContextState:
+    def __new__(cls) -> ContextState: ...
+    def restore(self) -> None: ...
+    def empty(self) -> None: ...
 
 @final
 class Hook:

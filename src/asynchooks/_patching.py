@@ -51,6 +51,10 @@ class Patches:
         before."""
         self._waits.append(when_imported(name, patch))
 
+    def on_undo(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` when all is undone."""
+        self._waits.append(callback)
+
     def undo(self) -> None:
         """Put back every attribute that still is ours. One that was replaced over us stays: it
         calls us, and we call through; the next time we do not put another over it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from asynchooks._patching import Patches
-from asynchooks.boundaries import executors, processes, spawning, threads
+from asynchooks.boundaries import executors, generators, processes, spawning, threads
 
 __all__ = ("install", "uninstall")
 
-_BOUNDARIES = (threads, executors, processes, spawning)
+_BOUNDARIES = (threads, executors, processes, spawning, generators)
 
 _patches = Patches()
 _is_installed = False
