@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "links": BASE,
     "context": BASE | {"links"},
     "inspection": BASE | {"edges", "hooks", "links", "resources", "sites"},
-    "holders": BASE | {"context", "inspection", "storage"},
+    "holders": BASE | {"context", "hooks", "inspection", "sites", "storage"},
     "resources": BASE,
     "storage": BASE | {"context"},
     "boundaries": API,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ("install",)
 
+_monitoring: Any = getattr(sys, "monitoring", None)
+
 # Not those of debuggers, coverage, profilers and optimizers (0, 1, 2, 5).
 _TOOL_IDS = (4, 3)
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -48,7 +50,7 @@ _FIXTURE_RUNNERS = frozenset(
 
 def install(patches: Patches) -> None:
     """Isolate generators, from the first one on that opens a scope."""
-    if sys.version_info >= (3, 12):
+    if _monitoring is not None:
         isolation = _Isolation()
         scopes.watch(isolation.entered, isolation.left)
         patches.on_undo(isolation.end)
@@ -103,9 +105,9 @@ class _Isolation:
         if owner is None:
             owner = self._owners[generator] = _Owner(generator)
             code = generator.f_code
-            if id(code) not in self._codes:
+            if not self._is_watched(code):
                 self._codes[id(code)] = ref(code)
-                self._listen(code, _step_events())
+                self._listen(code, self._step_events())
         owner.uses.append(use)
         use.generator = generator
 
@@ -123,8 +125,7 @@ class _Isolation:
     def _begin(self) -> bool:
         """Whether generators are watched; the first time, begins to."""
         if self._tool_id is None and not self._is_refused:
-            monitoring = sys.monitoring
-            free = [number for number in _TOOL_IDS if monitoring.get_tool(number) is None]
+            free = [number for number in _TOOL_IDS if _monitoring.get_tool(number) is None]
             if not free:
                 self._is_refused = True
                 report_once(
@@ -135,12 +136,12 @@ class _Isolation:
                 )
                 return False
             self._tool_id = free[0]
-            monitoring.use_tool_id(self._tool_id, "asynchooks")
+            _monitoring.use_tool_id(self._tool_id, "asynchooks")
             for event, callback in self._callbacks():
-                monitoring.register_callback(self._tool_id, event, callback)
+                _monitoring.register_callback(self._tool_id, event, callback)
             # What is thrown is not told of one code object alone before 3.15. Nothing but what
             # throws into generators pays for it.
-            monitoring.set_events(self._tool_id, monitoring.events.PY_THROW)
+            _monitoring.set_events(self._tool_id, _monitoring.events.PY_THROW)
         return self._tool_id is not None
 
     def end(self) -> None:
@@ -148,28 +149,35 @@ class _Isolation:
         scopes.watch(None, None)
         if self._tool_id is None:
             return
-        monitoring = sys.monitoring
-        monitoring.set_events(self._tool_id, 0)
+        _monitoring.set_events(self._tool_id, 0)
         for code in [code() for code in self._codes.values()]:
             if code is not None:
                 self._listen(code, 0)
         for event, _ in self._callbacks():
-            monitoring.register_callback(self._tool_id, event, None)
-        monitoring.free_tool_id(self._tool_id)
+            _monitoring.register_callback(self._tool_id, event, None)
+        _monitoring.free_tool_id(self._tool_id)
         self._owners.clear()
         self._inner.clear()
         self._is_refused = True
 
     def _callbacks(self) -> Iterator[tuple[int, Any]]:
-        events = sys.monitoring.events
+        events = _monitoring.events
         yield events.PY_YIELD, self._suspended
         yield events.PY_RESUME, self._resumed
         yield events.PY_THROW, self._thrown
         yield events.PY_RETURN, self._returned
 
+    def _is_watched(self, code: CodeType) -> bool:
+        known = self._codes.get(id(code))
+        return known is not None and known() is code
+
+    def _step_events(self) -> int:
+        events = _monitoring.events
+        return int(events.PY_YIELD | events.PY_RESUME | events.PY_RETURN)
+
     def _listen(self, code: CodeType, events: int) -> None:
         assert self._tool_id is not None
-        sys.monitoring.set_local_events(self._tool_id, code, events)
+        _monitoring.set_local_events(self._tool_id, code, events)
 
     # ---- Steps
 
@@ -198,6 +206,8 @@ class _Isolation:
         while frame is not None and frame.f_code.co_flags & _IN_STEPS:
             owner = self._owners.get(frame)
             if owner is not None:
+                if not owner.is_suspended:
+                    break
                 suspended.append(owner)
                 for inner in passed:
                     self._pass_through(owner, inner)
@@ -220,14 +230,14 @@ class _Isolation:
         if inner not in self._inner and inner not in self._owners:
             self._inner[inner] = owner
             owner.inner.append(inner)
-            if id(inner.f_code) not in self._codes:
-                self._listen(inner.f_code, sys.monitoring.events.PY_YIELD)
+            if not self._is_watched(inner.f_code):
+                self._listen(inner.f_code, _monitoring.events.PY_YIELD)
 
     def _forget_inner(self, owner: _Owner) -> None:
         while owner.inner:
             inner = owner.inner.pop()
             self._inner.pop(inner, None)
-            if id(inner.f_code) not in self._codes:
+            if not self._is_watched(inner.f_code):
                 self._listen(inner.f_code, 0)
 
     def _forget(self, owner: _Owner) -> None:
@@ -250,8 +260,3 @@ def _generator_of(frame: FrameType | None) -> FrameType | None:
                 return None if is_fixture else frame
         frame = stepper
     return None
-
-
-def _step_events() -> int:
-    events = sys.monitoring.events
-    return events.PY_YIELD | events.PY_RESUME | events.PY_RETURN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from asynchooks import _native
 from asynchooks.context import portable
@@ -20,24 +20,28 @@ R = TypeVar("R")
 Work = TypeVar("Work")
 
 
-class Snapshot:
+class Snapshot(_native.Resource):
     """The context of the place where it was taken, to call functions in: `snapshot()` takes one.
 
     Any number of calls may be inside at once, in any threads: each has a copy. What executes in one
-    is caused by the place: a snapshot is a resource (`AsyncResource`) that it has made. It pickles:
-    in another process it has the stores of portable storages, and nothing else.
+    is caused by the place: a snapshot is a resource that it has made. It pickles: in another
+    process it has the stores of portable storages, and nothing else.
     """
 
-    __slots__ = ("__weakref__", "_context", "_resource", "_stores")
+    __slots__ = ("__weakref__", "_stores")
 
-    def __init__(
-        self, type_name: str = "Snapshot", stores: Mapping[str, Any] | None = None
-    ) -> None:
-        # What came from another process is entered at each call: the modules that make the storages
-        # may be imported yet.
+    # What came from another process. It is entered at each call, since the modules that make the
+    # storages may be imported yet.
+    _stores: Mapping[str, Any] | None
+
+    def __new__(cls, type_name: str = "Snapshot", stores: Mapping[str, Any] | None = None) -> Self:
+        make = super().__new__
+        if stores is None:
+            self = make(cls, type_name, None, False)
+        else:
+            self = contextvars.Context().run(make, cls, type_name, None, False)
         self._stores = stores
-        self._context = contextvars.copy_context() if stores is None else contextvars.Context()
-        self._resource = self._context.run(_native.Resource, type_name, None, False)
+        return self
 
     def __call__(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `fn(*args, **kwargs)` in the context of the snapshot. Where that gives a coroutine
@@ -49,23 +53,22 @@ class Snapshot:
 
     def portable_stores(self) -> Mapping[str, Any]:
         """What of it may leave the process: the stores of portable storages, by name."""
-        return portable.stores_in(self._context) if self._stores is None else self._stores
+        return portable.stores_in(self._held()) if self._stores is None else self._stores
 
     @property
     def context(self) -> contextvars.Context:
         """A copy of what it holds."""
-        context = self._context.copy()
+        context = self._held().copy()
         if self._stores is not None:
             context.run(portable.enter, self._stores)
         return context
 
-    def async_id(self) -> int:
-        """The id of the resource that it is."""
-        return self._resource.async_id()
-
     def flow(self) -> ContextFlow:
         """A flow of code in it."""
-        return ContextFlow(self.context, self._resource)
+        return ContextFlow(self.context, self)
+
+    def _held(self) -> contextvars.Context:
+        return _native.contexts_of(self)[0]
 
 
 def snapshot() -> Snapshot:

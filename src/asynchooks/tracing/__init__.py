@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asynchooks.tracing import tasks
+from asynchooks.tracing import links, tasks
 from asynchooks.tracing.config import Config
 from asynchooks.tracing.current import (
     current_span,
@@ -61,11 +61,13 @@ def install() -> None:
         _exporter = Exporter(Config.from_environment())
         set_sink(_exporter.submit)
     tasks.install()
+    links.install()
 
 
 def uninstall() -> None:
     """Send what waits, for at most 2 seconds, and record nothing more."""
     global _exporter
+    links.uninstall()
     tasks.uninstall()
     if _exporter is not None:
         set_sink(None)

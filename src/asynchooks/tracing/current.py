@@ -36,6 +36,11 @@ def context_span() -> Span | None:
     return _current.get()
 
 
+def span_in(context: contextvars.Context) -> Span | None:
+    """The span that another context holds."""
+    return context.get(_current)
+
+
 def current_span() -> Span | None:
     """The span that what runs here belongs to, or None.
 
