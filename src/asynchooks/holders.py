@@ -59,14 +59,14 @@ class Holder(NamedTuple, Generic[T]):
 
 def held(storage: AsyncLocalStorage[T], *, store: T = _ANY, ended: bool = False) -> list[Holder[T]]:
     """What keeps the stores of `storage` alive: each live resource (task, handle, timer, job,
-    thread, snapshot, async generator) whose context holds one, the oldest first.
+    thread, snapshot, async generator, future that something waits for) that has a context which
+    holds one, the oldest first.
 
         for holder in asynchooks.held(current_user, ended=True):
             print(holder)  # <User 7> held by TimerHandle 812 expire at cache.py:31 put, ...
 
-    A future and a transport are held by what they call, which is here. A finished task that is kept
-    keeps its context. With the engine on; resources older than `enable()` are not seen until they
-    run.
+    A finished task that is kept keeps its context; a transport keeps one through its handles. With
+    the engine on; what is older than `enable()` is not seen until it runs.
 
     Args:
         store: those of this one alone.

@@ -102,9 +102,7 @@ def test_g03_break_out_of_an_async_generator(engine: None, run: Run, storage: St
     assert left == ["A", None]
 
 
-def test_g04_break_leaves_nothing_in_the_consumer(
-    engine: None, run: Run, storage: Storage
-) -> None:
+def test_g04_break_leaves_nothing_in_the_consumer(engine: None, run: Run, storage: Storage) -> None:
     @isolated
     async def rows() -> AsyncIterator[int]:
         with storage.use("A"):
@@ -116,7 +114,7 @@ def test_g04_break_leaves_nothing_in_the_consumer(
             async for _ in generator:
                 break
             assert storage.get_store() == "consumer"
-            await generator.aclose()  # type: ignore[attr-defined] # it is a generator
+            await generator.aclose()
             assert storage.get_store() == "consumer"
         assert storage.get_store() is None
 
@@ -251,9 +249,7 @@ def test_g12_run_a_coroutine_function(engine: None, run: Run, storage: Storage) 
     run(main())
 
 
-def test_g14_generator_stepped_by_different_tasks(
-    engine: None, run: Run, storage: Storage
-) -> None:
+def test_g14_generator_stepped_by_different_tasks(engine: None, run: Run, storage: Storage) -> None:
     @isolated
     async def events() -> AsyncIterator[str | None]:
         with storage.use("stream"):

@@ -6,8 +6,9 @@ have opened a scope; all others run as ever. A generator that opens one on behal
 `@contextmanager`, a test's fixture, a framework's dependency) is known by who steps it, and left
 alone. Python 3.11 has no `sys.monitoring`: there, `asynchooks.isolated` is for generators.
 
-One limit: what is thrown into an async generator that waits for the next item of another, is met by
-the other without the first one's scopes.
+Its limits: of two generators, the outer of which has a scope and gets its items from the inner, the
+inner one is without that scope when it is closed, or something is thrown into it, behind the back of
+the outer: `close()` where that stands at `yield from`, any exception where it stands at `async for`.
 """
 
 from __future__ import annotations
