@@ -24,7 +24,7 @@ SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' 
 	pyproject.toml setup.py MANIFEST.in
 
 .PHONY: help demo test test-all test-fast test-model test-cpython test-sanitized test-stress \
-	test-page soak lint format bench bench-spans page screenshots build lock clean
+	test-page soak lint format bench bench-spans bench-storages page screenshots build lock clean
 
 help:
 	@echo 'make demo            the example service, traffic, and the page (ONCE=1: one round, then end)'
@@ -41,6 +41,7 @@ help:
 	@echo 'make format          let ruff and clang-format write what they ask for'
 	@echo 'make bench           what asynchooks costs, against plain asyncio; BENCH_ARGS="--help"'
 	@echo 'make bench-spans     what a span costs, against OpenTelemetry and ddtrace'
+	@echo 'make bench-storages  what AsyncLocalStorage costs, against context variables by hand'
 	@echo 'make page            build the page from ui/; needs Node'
 	@echo 'make screenshots     take the pictures of docs/images; needs Chromium'
 	@echo 'make build           sdist and wheel, in dist/'
@@ -97,10 +98,7 @@ soak: $(VENV)/.installed
 	$(BIN)/python tests/soak/many_tasks.py --hooks $(N)
 
 # The page's own tests, and whether what is committed is what its source builds. Needs Node.
-test-bench-spans: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.spans $(BENCH_ARGS)
-
-page: ui/node_modules/.installed
+test-page: ui/node_modules/.installed
 	cd ui && npm test && npm run check
 
 ui/node_modules/.installed: ui/package-lock.json
@@ -124,6 +122,9 @@ bench: $(VENV)/.installed
 
 bench-spans: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.spans $(BENCH_ARGS)
+
+bench-storages: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.storages $(BENCH_ARGS)
 
 page: ui/node_modules/.installed
 	cd ui && npm run build

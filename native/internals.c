@@ -606,3 +606,71 @@ code_set_extra(PyCodeObject *code, uintptr_t value)
         PyErr_Clear(); /* it will be found anew */
     }
 }
+
+/* ---- Contexts ---------------------------------------------------------------------- */
+
+/* context.c's PyContext, as far as we need it. The same from 3.11 to 3.15. */
+typedef struct Context {
+    PyObject_HEAD PyObject *previous;
+    PyObject *variables;
+} Context;
+
+int
+internals_learn_contexts(void)
+{
+    static bool is_learnt = false;
+    if (is_learnt) {
+        return 0;
+    }
+    /* Owned. */
+    PyObject *context = PyContext_New();
+    PyObject *copy = context != NULL ? PyContext_Copy(context) : NULL;
+    if (copy == NULL) {
+        Py_XDECREF(context);
+        return -1;
+    }
+    const PyTypeObject *type = Py_TYPE(context);
+    if (type->tp_basicsize >= (Py_ssize_t)sizeof(Context)) {
+        PyObject *variables = context_variables(context);
+        is_learnt = variables != NULL && variables == context_variables(copy) &&
+                    ((Context *)context)->previous == NULL &&
+                    strcmp(Py_TYPE(variables)->tp_name, "hamt") == 0;
+    }
+    Py_DECREF(context);
+    Py_DECREF(copy);
+    if (!is_learnt) {
+        PyErr_SetString(PyExc_RuntimeError, "contexts are not laid out as expected");
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+current_context(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->context == NULL) {
+        Py_XDECREF(PyContext_CopyCurrent()); /* makes one */
+    }
+    return Py_XNewRef(thread->context);
+}
+
+PyObject *
+context_variables(PyObject *context)
+{
+    return ((Context *)context)->variables;
+}
+
+void
+context_set_variables(PyObject *context, PyObject *variables)
+{
+    PyObject *old = ((Context *)context)->variables;
+    ((Context *)context)->variables = Py_NewRef(variables);
+    /* What variables remember of their last look-up must not be found again. */
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    for (PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
+         thread != NULL; thread = PyThreadState_Next(thread)) {
+        thread->context_ver++;
+    }
+    Py_DECREF(old);
+}

@@ -133,6 +133,20 @@ PyObject *lookup_in_type(PyTypeObject *type, PyObject *name);
 /* Has `code` keep a small number of ours, for code_get_extra() of internals_frames.h. */
 void code_set_extra(PyCodeObject *code, uintptr_t value);
 
+/* Checks that a context is laid out as we think.
+   Returns: 0, or -1 with RuntimeError set. */
+int internals_learn_contexts(void);
+
+/* The context of here, made if there is none yet. Returns: new, or NULL with an exception set. */
+PyObject *current_context(void);
+
+/* The immutable mapping that a context holds now. Returns: borrowed. */
+PyObject *context_variables(PyObject *context);
+
+/* Has a context hold another one, in whichever thread it runs. May run Python code: yes (what it
+   held dies). */
+void context_set_variables(PyObject *context, PyObject *variables);
+
 /* Sets (value) or deletes (NULL) an attribute of any type, immutable ones too.
    Returns: 0, or -1 with an exception set. May run Python code: yes. */
 int set_type_attribute(PyTypeObject *type, PyObject *name, PyObject *value);

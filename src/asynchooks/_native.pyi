@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, ContextVar
 from types import CodeType
-from typing import Any, Final, Self, TypeAlias, final
+from typing import Any, Final, Self, TypeAlias, TypeVar, final
 
 from asynchooks.tracing.request import Request
 from asynchooks.tracing.span import (
@@ -17,19 +17,28 @@ from asynchooks.tracing.span import (
     StatusCode,
 )
 
+_Class = TypeVar("_Class", bound=type)
+
 __all__ = (
     "KINDS",
+    "MISSING",
+    "ContextState",
+    "Entry",
     "Hook",
     "Resource",
     "Span",
     "SpanBuffer",
+    "Storage",
     "Wrapper",
     "after_fork_in_child",
     "async_id_of",
+    "become_again",
+    "become_nobody",
     "call_detached",
     "call_unheard",
     "configure",
     "configure_sites",
+    "contexts_of",
     "current_span",
     "delete_type_attribute",
     "drop_hooks",
@@ -49,6 +58,7 @@ __all__ = (
     "memory",
     "new_span_id",
     "origin",
+    "own_methods",
     "release_termination",
     "restore_termination",
     "root_async_id",
@@ -75,6 +85,8 @@ __all__ = (
 
 # Every kind of resource, by name; the index is the kind's number in the core.
 KINDS: Final[tuple[str, ...]]
+# "No store", also as what a storage's variable holds. Not None, which is a store like any other.
+MISSING: Final[Any]
 
 def configure(step: object, wakeup: object, task: object) -> None: ...
 def configure_sites(
@@ -100,6 +112,12 @@ def execution_async_resource() -> object | None: ...
 def async_id_of(resource: object, /) -> int: ...
 def start_root() -> int: ...
 def call_detached(fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def become_nobody() -> tuple[int, int, int, int, int]: ...
+def become_again(
+    frame: int, is_pushed: int, async_id: int, created_by: int, root: int, /
+) -> None: ...
+def contexts_of(resource: object, /) -> list[Context]: ...
+def own_methods(subclass: _Class, /) -> _Class: ...
 def origin(maker: object | None, /) -> tuple[int, int, int]: ...
 def track(
     resource: object, kind: int, type_name: str, origin: tuple[int, int, int] = ..., /
@@ -285,6 +303,25 @@ class SpanBuffer:
     def unattend(self) -> None: ...
     def close(self) -> None: ...
     def stats(self) -> tuple[int, int, int, int]: ...
+
+class Storage:
+    name: str
+    default: Any
+    _variable: ContextVar[Any]
+    def __init__(self, name: str, default: object) -> None: ...
+    def enter_with(self, store: Any, /) -> None: ...
+
+@final
+class Entry:
+    store: Any
+    use: Any
+    def __new__(cls, store: object, use: object, /) -> Entry: ...
+
+@final
+class ContextState:
+    def __new__(cls) -> ContextState: ...
+    def restore(self) -> None: ...
+    def empty(self) -> None: ...
 
 @final
 class Hook:

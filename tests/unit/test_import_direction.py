@@ -12,33 +12,35 @@ import asynchooks
 PACKAGE = Path(asynchooks.__file__).parent
 
 # Each layer, and the layers that it may import from, besides itself.
-BASE = {
-    "_native",
-    "_detached",
-    "_patching",
-    "_program",
-    "_reporting",
-    "_imports",
-    "_flow",
-    "_portable",
+BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports"}
+API = BASE | {
+    "context",
+    "edges",
+    "holders",
+    "hooks",
+    "inspection",
+    "links",
+    "resources",
+    "sites",
+    "storage",
 }
-API = BASE | {"edges", "hooks", "inspection", "resources", "sites", "storage"}
 CAPTURE = API | {"boundaries", "loops"}
 MAY_IMPORT = {
     "_native": set(),
     "_reporting": set(),
     "_patching": {"_native", "_imports"},
     "_imports": {"_reporting"},
-    "_flow": set(),
     "_detached": {"_native"},
-    "_portable": {"_native", "_flow", "_reporting"},
     "_program": set(),
     "sites": BASE,
     "edges": BASE,
     "hooks": BASE,
-    "inspection": BASE | {"edges", "hooks", "resources", "sites"},
+    "links": BASE,
+    "context": BASE | {"links"},
+    "inspection": BASE | {"edges", "hooks", "links", "resources", "sites"},
+    "holders": BASE | {"context", "hooks", "inspection", "sites", "storage"},
     "resources": BASE,
-    "storage": BASE,
+    "storage": BASE | {"context"},
     "boundaries": API,
     "loops": API,
     "tracing": CAPTURE,

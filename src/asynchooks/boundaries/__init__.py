@@ -17,6 +17,7 @@ from asynchooks.boundaries import (
     exception_handlers,
     finalizers,
     future_callbacks,
+    generators,
     logging,
     multiprocessing_pools,
     process_pools,
@@ -66,6 +67,7 @@ BOUNDARIES: tuple[Boundary, ...] = (
     connections,
     exception_handlers,
     runners,
+    generators,
 )
 
 _NAMES = frozenset(boundary.NAME for boundary in BOUNDARIES)

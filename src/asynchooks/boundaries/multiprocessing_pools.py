@@ -12,9 +12,10 @@ import contextvars
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from asynchooks import _native, _portable
+from asynchooks import _native
 from asynchooks._detached import call_detached
 from asynchooks.boundaries._binding import bind_argument
+from asynchooks.context import carriers
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -54,9 +55,9 @@ def _bind(
     if args and isinstance(args[0], thread_pool):
         args, kwargs = bind_argument(args, kwargs, 1, "func", context)
     elif len(args) > 1:
-        args = (args[0], _portable.enclose(args[1]), *args[2:])
+        args = (args[0], carriers.enclose(args[1]), *args[2:])
     elif "func" in kwargs:
-        kwargs = {**kwargs, "func": _portable.enclose(kwargs["func"])}
+        kwargs = {**kwargs, "func": carriers.enclose(kwargs["func"])}
     for place, name in zip(places, ("callback", "error_callback"), strict=False):
         args, kwargs = bind_argument(args, kwargs, place, name, context)
     return args, kwargs

@@ -15,8 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from asynchooks import _native, _portable
+from asynchooks import _native
 from asynchooks._detached import call_detached
+from asynchooks.context import carriers
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -59,7 +60,7 @@ def _patch(patches: Patches, module: ModuleType) -> None:
 def _enclose(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     if len(args) < 2:
         return None
-    return (args[0], _portable.enclose(args[1]), *args[2:]), kwargs
+    return (args[0], carriers.enclose(args[1]), *args[2:]), kwargs
 
 
 def _submitted(future: Future[Any], pool: object, fn: object, /, *args: Any, **kwargs: Any) -> None:

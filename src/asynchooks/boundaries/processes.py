@@ -10,7 +10,8 @@ from __future__ import annotations
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from asynchooks import _native, _portable, sites
+from asynchooks import _native, sites
+from asynchooks.context import carriers
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -53,7 +54,7 @@ def _enclose(
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     from multiprocessing.process import BaseProcess  # imported by now
 
-    if isinstance(obj, BaseProcess) and (carrier := _portable.capture()) is not None:
+    if isinstance(obj, BaseProcess) and (carrier := carriers.capture()) is not None:
         return (_ProcessWithStores(carrier, obj), *args), kwargs
     return None
 
@@ -61,7 +62,7 @@ def _enclose(
 def _arrive(carrier: bytes, process: BaseProcess) -> BaseProcess:
     """In the child, whose only thread runs nothing but this process. Unpickling `process` has
     imported the module that may make the storages."""
-    _portable.enter_carrier(carrier)
+    carriers.enter_carrier(carrier)
     return process
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asynchooks import _native
-from asynchooks.tracing import tasks, termination
+from asynchooks.tracing import links, tasks, termination
 from asynchooks.tracing.config import Config
 from asynchooks.tracing.current import (
     current_span,
@@ -67,11 +67,13 @@ def install() -> None:
             _exporter = Exporter(config, destination)
             termination.install()
     tasks.install()
+    links.install()
 
 
 def uninstall() -> None:
     """Send what waits, for at most 2 seconds, and record nothing more."""
     global _exporter
+    links.uninstall()
     tasks.uninstall()
     if _exporter is not None:
         _exporter.shutdown()

@@ -39,6 +39,11 @@ current_span = _native.current_span
 start_span = _native.start_span
 
 
+def span_in(context: contextvars.Context) -> Span | None:
+    """The span that another context holds."""
+    return context.get(_current)
+
+
 class use_span:
     """`with use_span(span):` makes `span` current inside. Leaving never raises, also where that
     happens in another context than entering did, and does not end the span."""

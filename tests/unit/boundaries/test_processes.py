@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import asynchooks
-from asynchooks import _portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +81,7 @@ def test_what_is_pickled_is_what_would_be_without_us(
     pool: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as no storage is portable."""
-    monkeypatch.setattr(_portable, "_storages", {})
+    monkeypatch.setattr(portable, "_storages", {})
 
     def submit() -> bytes:
         sent: list[bytes] = []

@@ -1,68 +1,36 @@
-"""Stores that travel to other processes: those of storages made with `portable=True`.
+"""Stores on their way to another process, with what is to run there.
 
-What travels is a *carrier*, bytes: the store of each such storage that has one, pickled one by one.
-The other side finds the storage by its name, once the module that makes it is imported. Carriers
-go where multiprocessing's own pickles go, and are trusted like them.
+What travels is a *carrier*, bytes: the store of each portable storage that has one, pickled one by
+one. The other side finds the storage by its name, once the module that makes it is imported.
+Carriers go where multiprocessing's own pickles go, and are trusted like them.
 """
 
 from __future__ import annotations
 
 import contextvars
 import pickle
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from asynchooks import _native
-from asynchooks._flow import MISSING
 from asynchooks._reporting import report_once
+from asynchooks.context import portable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("capture", "enclose", "enter_carrier", "open_carrier", "register", "run")
+__all__ = ("capture", "enclose", "enter_carrier", "open_carrier", "run")
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Storage(Protocol):
-    """What is asked of an `AsyncLocalStorage`."""
-
-    _variable: contextvars.ContextVar[Any]
-
-    @property
-    def name(self) -> str: ...
-
-    def enter_with(self, store: Any) -> None: ...
-
-
-_storages: WeakValueDictionary[str, Storage] = WeakValueDictionary()
-
-
-def register(storage: Storage) -> None:
-    """Let the stores of `storage` travel. Of two with the same name it is the later one that has
-    it: a module that is imported again makes its storages anew.
-
-    Raises:
-        ValueError: it has no name to be found by.
-    """
-    if not storage.name:
-        raise ValueError(
-            "a portable storage has no name, expected `name=`: other processes find it by that"
-        )
-    _storages[storage.name] = storage
-
-
 def capture() -> bytes | None:
     """The stores in force here that may travel, as a carrier; None where no storage is portable.
     A store that cannot be pickled is reported once, and stays."""
-    if not _storages:
+    if not portable.is_in_use():
         return None
     stores: dict[str, bytes] = {}
-    for name, storage in list(_storages.items()):
-        store = storage._variable.get(MISSING)
-        if store is MISSING:
-            continue
+    for name, store in portable.stores_in(contextvars.copy_context()).items():
         try:
             stores[name] = pickle.dumps(store)
         except Exception as exc:
@@ -78,11 +46,8 @@ def capture() -> bytes | None:
 def enter_carrier(carrier: bytes) -> None:
     """Put the stores of `carrier` in force here, where this process has the storages."""
     for name, pickled in pickle.loads(carrier).items():  # noqa: S301 -- see above
-        storage = _storages.get(name)
-        if storage is None:
-            continue
         try:
-            storage.enter_with(pickle.loads(pickled))  # noqa: S301 -- see above
+            portable.enter({name: pickle.loads(pickled)})  # noqa: S301 -- see above
         except Exception as exc:
             report_once(
                 f"portable.{name}",
