@@ -154,11 +154,8 @@ take_job(PyObject *item)
     return job;
 }
 
-/* What the pool's initializer has set in this thread is seen by jobs whose submitter has not set
-   it. Nothing else is in the thread's own context: jobs have theirs.
-   Returns: 0, or -1 with an exception set. */
-static int
-add_what_the_thread_has(PyObject *context)
+int
+jobs_add_own_of_thread(PyObject *context)
 {
     PyObject *own = current_context(); /* borrowed */
     if (own == NULL || PyObject_Size(own) == 0) {
@@ -200,7 +197,7 @@ jobs_run(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
         return PyErr_Occurred() ? NULL
                                 : wrapper_call_original(self, args, nargsf, kwnames);
     }
-    if (add_what_the_thread_has(resources_context_of(job)) < 0) {
+    if (jobs_add_own_of_thread(resources_context_of(job)) < 0) {
         PyErr_WriteUnraisable(self->original);
     }
     PyObject *result = resources_run_once(job, self->original, args, nargsf, kwnames);

@@ -139,7 +139,11 @@ def test_t07_what_the_initializer_sets_stays(engine: None, storage: Storage) -> 
         expected = ("initializer", "initializer", "initializer")
         assert pool.submit(look_and_set).result() == expected
         assert in_request("A", pool.submit, look_and_set).result() == ("A", *expected[1:])
-        assert storage.run("B", pool.submit, look_and_set).result() == (*expected[:2], "B")
+    with ThreadPool(1, initialize) as threads:
+        assert threads.apply(look_and_set) == expected
+        assert in_request("A", threads.apply, look_and_set) == ("A", *expected[1:])
+        assert threads.apply(look_and_set) == expected
+        assert storage.run("B", threads.apply, look_and_set) == (*expected[:2], "B")
 
 
 def test_t08_first_submitter(engine: None, pool: ThreadPoolExecutor, storage: Storage) -> None:

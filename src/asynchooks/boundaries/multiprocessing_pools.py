@@ -52,7 +52,7 @@ def _bind(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     context = contextvars.copy_context()
     if args and isinstance(args[0], thread_pool):
-        args, kwargs = bind_argument(args, kwargs, 1, "func", context)
+        args, kwargs = bind_argument(args, kwargs, 1, "func", context, "job")
     elif len(args) > 1:
         args = (args[0], _portable.enclose(args[1]), *args[2:])
     elif "func" in kwargs:
