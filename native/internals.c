@@ -273,6 +273,8 @@ make_future(PyObject *loop)
     return future;
 }
 
+static void learn_nesting(void);
+
 int
 internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
 {
@@ -318,6 +320,7 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
     if (learn_future(task) < 0) {
         return -1;
     }
+    learn_nesting();
     step_wrapper_type = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(step));
     wakeup_definition = definition;
     return 0;
@@ -353,6 +356,50 @@ set_step_functions(StepFunctions functions)
 {
     step_wrapper_type->tp_call = functions.step;
     wakeup_definition->ml_meth = functions.wakeup;
+}
+
+/* ---- Contexts ---------------------------------------------------------------------- */
+
+/* What a context that is entered begins with: the one that was in force before. */
+typedef struct EnteredContext {
+    PyObject_HEAD PyObject *previous; /* NULL: none */
+} EnteredContext;
+
+static bool nesting_is_known = false;
+
+/* Looks whether two contexts that are entered, one in the other, are as we think. Never fails:
+   where they are not, the outermost context is an empty one. */
+static void
+learn_nesting(void)
+{
+    PyObject *outer = PyContext_New(), *inner = PyContext_New(); /* owned */
+    if (outer != NULL && inner != NULL && PyContext_Enter(outer) == 0) {
+        if (PyContext_Enter(inner) == 0) {
+            nesting_is_known = PyThreadState_Get()->context == inner &&
+                               ((EnteredContext *)inner)->previous == outer;
+            (void)PyContext_Exit(inner);
+        }
+        (void)PyContext_Exit(outer);
+    }
+    PyErr_Clear();
+    Py_XDECREF(outer);
+    Py_XDECREF(inner);
+}
+
+PyObject *
+context_of_thread(void)
+{
+    return PyThreadState_Get()->context;
+}
+
+PyObject *
+outermost_context(void)
+{
+    PyObject *context = nesting_is_known ? context_of_thread() : NULL;
+    while (context != NULL && ((EnteredContext *)context)->previous != NULL) {
+        context = ((EnteredContext *)context)->previous;
+    }
+    return context != NULL ? PyContext_Copy(context) : PyContext_New();
 }
 
 /* ---- Exchanging -------------------------------------------------------------------- */

@@ -309,6 +309,12 @@ py_contexts_of(PyObject *module, PyObject *object)
 }
 
 static PyObject *
+py_outermost_context(PyObject *module, PyObject *unused)
+{
+    return outermost_context();
+}
+
+static PyObject *
 live_counts(PyObject *module, PyObject *unused)
 {
     PyObject *counts = PyDict_New();
@@ -514,6 +520,8 @@ static PyMethodDef functions[] = {
     {"become_again", become_again, METH_VARARGS, "Be again who was."},
     {"contexts_of", py_contexts_of, METH_O,
      "The contexts that a task, handle, resource or async generator holds, as a list."},
+    {"outermost_context", py_outermost_context, METH_NOARGS,
+     "A copy of this thread's context before any other was entered."},
     {"snapshot", snapshot, METH_VARARGS,
      "What lives of these kinds (a mask) below this root (0: any), as tuples."},
     {"live_counts", live_counts, METH_NOARGS, "How many resources live, by kind."},
