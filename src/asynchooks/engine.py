@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 
-from asynchooks import _native, boundaries, loops, sites
+from asynchooks import _native, boundaries, integrations, loops, sites
 from asynchooks._reporting import report_once
 from asynchooks.hooks import kinds_mask
 
@@ -80,6 +80,7 @@ def disable() -> None:
             tracing_layer.uninstall()
             _is_tracing = False
         if _native.is_enabled():
+            integrations.uninstall()
             boundaries.uninstall()
             loops.uninstall()
 
@@ -103,6 +104,7 @@ def _enable_core() -> bool:
         )
         return False
     boundaries.install()
+    integrations.install()
     if not _is_exit_registered:
         atexit.register(_at_exit)
         _is_exit_registered = True

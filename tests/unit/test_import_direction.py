@@ -14,7 +14,7 @@ PACKAGE = Path(asynchooks.__file__).parent
 # Each layer, and the layers that it may import from, besides itself.
 BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports", "_flow"}
 API = BASE | {"edges", "hooks", "inspection", "resources", "sites", "storage"}
-CAPTURE = API | {"boundaries", "loops"}
+CAPTURE = API | {"boundaries", "integrations", "loops"}
 MAY_IMPORT = {
     "_native": set(),
     "_reporting": set(),
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "resources": BASE,
     "storage": BASE,
     "boundaries": API,
+    "integrations": API | {"boundaries"},
     "loops": API,
     "tracing": CAPTURE,
     "diagnosis": CAPTURE | {"tracing"},

@@ -1,0 +1,204 @@
+"""What the integrations do with contexts: bring back what changed in one, keep one for several
+calls, and run a coroutine in one."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import inspect
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from asynchooks._flow import MISSING
+from asynchooks._patching import step_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+
+__all__ = (
+    "Changes",
+    "InContext",
+    "Kept",
+    "bringing_back",
+    "in_a_copy",
+    "in_neutral",
+    "iterating_in_one_context",
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Changes:
+    """What a call in another context sets, to be set here, too: as if it had been called here."""
+
+    __slots__ = ("_after", "_before", "_tokens")
+
+    def __init__(self) -> None:
+        self._before = self._after = contextvars.Context()
+        # Of what was not set here before, to make that so again.
+        self._tokens: dict[contextvars.ContextVar[Any], contextvars.Token[Any]] = {}
+
+    def begin(self) -> None:
+        """What differs from here on is a change."""
+        self._before = self._after = contextvars.copy_context()
+
+    def note(self) -> None:
+        """What differs by now has changed."""
+        self._after = contextvars.copy_context()
+
+    def bring(self) -> None:
+        """Set in the context of here what has changed since the last time."""
+        before, after = self._before, self._after
+        for variable, value in after.items():
+            if before.get(variable, MISSING) is not value:
+                token = variable.set(value)
+                if token.old_value is contextvars.Token.MISSING:
+                    self._tokens[variable] = token
+        for variable in [found for found in self._tokens if found not in after]:
+            with suppress(ValueError):  # of another context than this
+                variable.reset(self._tokens.pop(variable))
+        self._before = after
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """`fn(*args, **kwargs)`, and note what it changed, also where it raises."""
+        self.begin()
+        try:
+            return fn(*args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+        finally:
+            self.note()
+
+
+def bringing_back(original: Any) -> Any:
+    """Wrap `async def run(fn, *args, **kwargs)`, which calls `fn` in a thread: what `fn` sets is
+    seen by who awaits."""
+
+    @functools.wraps(original)
+    async def run(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        changes = Changes()
+        try:
+            return await original(changes.call, fn, *args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+        finally:
+            changes.bring()
+
+    return run
+
+
+class Kept:
+    """One context for several calls, so that a `Token` of the first is good in the last. What is
+    set around a call is seen by it; what it sets stays here."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self) -> None:
+        self._context = contextvars.copy_context()
+
+    def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """`fn(*args, **kwargs)` in this context, brought up to date before."""
+        context = self._context
+        context.run(_update, contextvars.copy_context())
+        try:
+            return context.run(fn, *args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+
+
+def _update(outer: contextvars.Context) -> None:
+    for variable, value in outer.items():
+        if variable.get(MISSING) is not value:
+            variable.set(value)
+
+
+class _KeptIterator:
+    """An iterator whose steps all run in one context."""
+
+    def __init__(self, iterable: Iterable[Any]) -> None:
+        self._kept = Kept()
+        self._iterator = iter(iterable)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self._kept.run(next, self._iterator)
+
+    def __del__(self) -> None:
+        # Given up in the middle: a generator's `finally` belongs to its context, too.
+        if inspect.isgenerator(self._iterator):
+            self._kept.run(self._iterator.close)
+
+
+def iterating_in_one_context(original: Any) -> Any:
+    """Wrap `iterate_in_threadpool(iterator)`, which makes each step in a copy of the context."""
+
+    @functools.wraps(original)
+    def iterate_in_threadpool(iterator: Iterable[Any]) -> Any:
+        return original(_KeptIterator(iterator))
+
+    return iterate_in_threadpool
+
+
+class InContext:
+    """An awaitable: a coroutine, each of whose steps runs in a context that is not its task's."""
+
+    __slots__ = ("_context", "_inner")
+
+    def __init__(self, context: contextvars.Context, inner: Coroutine[Any, Any, Any]) -> None:
+        self._context = context
+        self._inner = inner
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """PEP 380, with each step in the context."""
+        run, inner = self._context.run, self._inner
+        resume: Callable[..., Any] = inner.send
+        argument: Any = None
+        while True:
+            try:
+                item = run(resume, argument)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                argument = yield item
+                resume = inner.send
+            except GeneratorExit:
+                run(inner.close)
+                raise
+            except BaseException as exc:
+                argument = exc
+                resume = inner.throw
+
+
+def in_neutral(original: Any) -> Any:
+    """Wrap a coroutine function that opens what outlives the request: it runs in an empty context,
+    so that no request's values stay in what it makes."""
+
+    @functools.wraps(original)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await InContext(contextvars.Context(), original(*args, **kwargs))
+        except BaseException as exc:
+            step_out(exc)
+            raise
+
+    return call
+
+
+def in_a_copy(original: Any) -> Any:
+    """Wrap a function that serves one request, or one job: what it sets is gone when it returns."""
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return contextvars.copy_context().run(original, *args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+
+    return call

@@ -1,0 +1,76 @@
+"""FastAPI: what a dependency that is a function sets is seen by the endpoint, as what one that is a
+coroutine sets. One that yields has one context from its first line to its last.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from asynchooks._patching import step_out
+from asynchooks.integrations.contexts import (
+    Changes,
+    Kept,
+    bringing_back,
+    iterating_in_one_context,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _InThread:
+    """The context manager of a dependency that yields, entered and left in threads."""
+
+    def __init__(self, manager: Any, changes: Changes) -> None:
+        self._manager = manager
+        self._changes = changes
+        self._kept = Kept()
+
+    def __enter__(self) -> Any:
+        return self._kept.run(self._changes.call, self._manager.__enter__)
+
+    def __exit__(self, *exc_info: object) -> Any:
+        return self._kept.run(self._changes.call, self._manager.__exit__, *exc_info)
+
+
+class _InTask:
+    """The same, where the request awaits it."""
+
+    def __init__(self, original: Any, manager: Any) -> None:
+        self._changes = Changes()
+        self._inner = original(_InThread(manager, self._changes))
+
+    async def __aenter__(self) -> Any:
+        try:
+            return await self._inner.__aenter__()
+        except BaseException as exc:
+            step_out(exc)
+            raise
+        finally:
+            self._changes.bring()
+
+    async def __aexit__(self, *exc_info: object) -> Any:
+        try:
+            return await self._inner.__aexit__(*exc_info)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+        finally:
+            self._changes.bring()
+
+
+def _in_one_context(original: Any) -> Any:
+    @functools.wraps(original)
+    def contextmanager_in_threadpool(cm: Any) -> Any:
+        return _InTask(original, cm)
+
+    return contextmanager_in_threadpool
+
+
+PATCHES: dict[str, Callable[[Any], Any]] = {
+    "fastapi.routing:run_in_threadpool": bringing_back,
+    "fastapi.routing:iterate_in_threadpool": iterating_in_one_context,
+    "fastapi.dependencies.utils:run_in_threadpool": bringing_back,
+    "fastapi.dependencies.utils:contextmanager_in_threadpool": _in_one_context,
+}

@@ -1,0 +1,126 @@
+"""Which integrations there are, and putting them in force when their library is imported.
+
+The list is all that `enable()` loads. The file of an integration, which has its name and says in
+`PATCHES` what is wrapped and how, is loaded with the library that it is for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from asynchooks._patching import Patches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from types import ModuleType
+
+__all__ = ("INTEGRATIONS", "Integration", "install", "uninstall")
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One library, and what crosses it.
+
+    Args:
+        name: of its file in this package, and the name that switches it off.
+        description: one line, of what it does for the application.
+        modules: of the library, whose import is waited for.
+    """
+
+    name: str
+    description: str
+    modules: tuple[str, ...]
+
+    def patches(self) -> Mapping[str, Callable[[Any], Any]]:
+        """What is wrapped, as `module:attribute`, and the function that wraps it. Loads the file
+        of this integration, and nothing of the library."""
+        file = import_module(f"{__package__}.{self.name}")
+        patches: Mapping[str, Callable[[Any], Any]] = file.PATCHES
+        return patches
+
+
+INTEGRATIONS = (
+    Integration(
+        "uvicorn",
+        "each request starts in the context that the application's start-up left",
+        (
+            "uvicorn.server",
+            "uvicorn.lifespan.on",
+            "uvicorn.protocols.http.h11_impl",
+            "uvicorn.protocols.http.httptools_impl",
+        ),
+    ),
+    Integration(
+        "starlette",
+        "what sync endpoints, and all behind a BaseHTTPMiddleware, set is seen around them; a "
+        "streamed generator has one context, and is closed in it",
+        (
+            "starlette.routing",
+            "starlette.endpoints",
+            "starlette.responses",
+            "starlette.middleware.base",
+        ),
+    ),
+    Integration(
+        "fastapi",
+        "what sync dependencies set is seen by the endpoint; those that yield have one context",
+        ("fastapi.routing", "fastapi.dependencies.utils"),
+    ),
+    Integration(
+        "wsgi",
+        "each request of a WSGI server's thread starts clean (wsgiref, waitress, gunicorn, "
+        "werkzeug)",
+        (
+            "wsgiref.handlers",
+            "waitress.task",
+            "gunicorn.workers.sync",
+            "gunicorn.workers.base_async",
+            "werkzeug.serving",
+        ),
+    ),
+)
+
+_patches = Patches()
+_is_installed = False
+
+
+def install(*, without: Collection[str] = ()) -> None:
+    """Put in force every integration whose name is not in `without`."""
+    global _is_installed
+    if _is_installed:
+        return
+    _is_installed = True
+    for integration in INTEGRATIONS:
+        if integration.name not in without:
+            for module in integration.modules:
+                _patches.when_imported(module, partial(_patch, integration))
+
+
+def uninstall() -> None:
+    """Put every library back as it was."""
+    global _is_installed
+    _patches.undo()
+    _is_installed = False
+
+
+def _patch(integration: Integration, module: ModuleType) -> None:
+    """All of a module, or nothing of it where something is not as expected."""
+    found = [
+        (*_resolve(module, target), wrap)
+        for target, wrap in integration.patches().items()
+        if target.partition(":")[0] == module.__name__
+    ]
+    for owner, name, wrap in found:
+        _patches.wrap(owner, name, wrap)
+
+
+def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:
+    path, _, name = target.partition(":")[2].rpartition(".")
+    owner: Any = module
+    for part in filter(None, path.split(".")):
+        owner = getattr(owner, part)
+    getattr(owner, name)  # raises here, before anything is touched
+    return owner, name

@@ -1,0 +1,124 @@
+"""Starlette: what an endpoint sets is seen around it, whether it is a coroutine or a function,
+behind a `BaseHTTPMiddleware` or not.
+
+A function runs in a thread, and what is behind a `BaseHTTPMiddleware` in a task, each in a copy of
+the context: what changes there is brought back. A generator that is streamed has one context for
+all of its steps, and is closed in it. `run_in_threadpool`, where the application itself calls it,
+keeps anyio's ways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from asynchooks._patching import step_out
+from asynchooks.integrations.contexts import (
+    Changes,
+    bringing_back,
+    iterating_in_one_context,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _closing_what_it_streams(original: Any) -> Any:
+    @functools.wraps(original)
+    async def stream_response(self: Any, send: Any) -> None:
+        try:
+            await original(self, send)
+        except BaseException as exc:
+            step_out(exc)
+            await _close(self.body_iterator)
+            raise
+
+    return stream_response
+
+
+async def _close(iterator: Any) -> None:
+    """The client has gone away. An async generator that is given up is closed by asyncio some time
+    later, in a context of its own: here it is closed in that of its steps."""
+    if not inspect.isasyncgen(iterator) or iterator.ag_running:
+        return
+    try:
+        await iterator.aclose()
+    except Exception as exc:
+        # In asyncio's words, which would say it.
+        message = f"an error occurred during closing of asynchronous generator {iterator!r}"
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": message, "exception": exc, "asyncgen": iterator}
+        )
+
+
+class _Middleware:
+    """A `BaseHTTPMiddleware` during one request: what is behind it is seen around it."""
+
+    def __init__(self, middleware: Any) -> None:
+        self._middleware = middleware
+        self._changes = Changes()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._middleware, name)
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """In a task of its own."""
+        changes = self._changes
+
+        async def send_and_note(message: Any) -> None:
+            changes.note()
+            await send(message)
+
+        changes.begin()
+        try:
+            await self._middleware.app(scope, receive, send_and_note)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+        finally:
+            changes.note()
+
+    async def dispatch_func(self, request: Any, call_next: Any) -> Any:
+        async def call_next_and_bring(request: Any) -> Any:
+            try:
+                return await call_next(request)
+            except BaseException as exc:
+                step_out(exc)
+                raise
+            finally:
+                self._changes.bring()
+
+        try:
+            return await self._middleware.dispatch_func(request, call_next_and_bring)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+
+    def leave(self) -> None:
+        self._changes.bring()
+
+
+def _seen_around(original: Any) -> Any:
+    @functools.wraps(original)
+    async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        middleware = _Middleware(self)
+        try:
+            await original(middleware, scope, receive, send)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+        finally:
+            middleware.leave()
+
+    return __call__
+
+
+PATCHES: dict[str, Callable[[Any], Any]] = {
+    "starlette.routing:run_in_threadpool": bringing_back,
+    "starlette.endpoints:run_in_threadpool": bringing_back,
+    "starlette.responses:iterate_in_threadpool": iterating_in_one_context,
+    "starlette.responses:StreamingResponse.stream_response": _closing_what_it_streams,
+    "starlette.middleware.base:BaseHTTPMiddleware.__call__": _seen_around,
+}
