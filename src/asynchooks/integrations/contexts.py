@@ -1,5 +1,5 @@
 """What the integrations do with contexts: bring back what changed in one, keep one for several
-calls, and run a coroutine in one."""
+calls, bind a function that is given away."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from asynchooks._flow import MISSING
 from asynchooks._patching import step_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = (
     "Changes",
-    "InContext",
     "Kept",
+    "binding_its_function",
     "bringing_back",
     "in_a_copy",
-    "in_neutral",
     "iterating_in_one_context",
 )
 
@@ -145,51 +144,6 @@ def iterating_in_one_context(original: Any) -> Any:
     return iterate_in_threadpool
 
 
-class InContext:
-    """An awaitable: a coroutine, each of whose steps runs in a context that is not its task's."""
-
-    __slots__ = ("_context", "_inner")
-
-    def __init__(self, context: contextvars.Context, inner: Coroutine[Any, Any, Any]) -> None:
-        self._context = context
-        self._inner = inner
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        """PEP 380, with each step in the context."""
-        run, inner = self._context.run, self._inner
-        resume: Callable[..., Any] = inner.send
-        argument: Any = None
-        while True:
-            try:
-                item = run(resume, argument)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                argument = yield item
-                resume = inner.send
-            except GeneratorExit:
-                run(inner.close)
-                raise
-            except BaseException as exc:
-                argument = exc
-                resume = inner.throw
-
-
-def in_neutral(original: Any) -> Any:
-    """Wrap a coroutine function that opens what outlives the request: it runs in an empty context,
-    so that no request's values stay in what it makes."""
-
-    @functools.wraps(original)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await InContext(contextvars.Context(), original(*args, **kwargs))
-        except BaseException as exc:
-            step_out(exc)
-            raise
-
-    return call
-
-
 def in_a_copy(original: Any) -> Any:
     """Wrap a function that serves one request, or one job: what it sets is gone when it returns."""
 
@@ -202,3 +156,24 @@ def in_a_copy(original: Any) -> Any:
             raise
 
     return call
+
+
+def binding_its_function(position: int) -> Callable[[Any], Any]:
+    """A wrapper of what takes a function as its argument at `position`: the function will run in a
+    copy of the caller's context."""
+
+    def wrap(original: Any) -> Any:
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if len(args) > position and callable(args[position]):
+                run = contextvars.copy_context().run
+                args = (*args[:position], run, *args[position:])
+            try:
+                return original(*args, **kwargs)
+            except BaseException as exc:
+                step_out(exc)
+                raise
+
+        return call
+
+    return wrap

@@ -54,9 +54,24 @@ INTEGRATIONS = (
         ),
     ),
     Integration(
+        "hypercorn",
+        "each request starts in the context that the application's start-up left",
+        ("hypercorn.asyncio.lifespan", "hypercorn.asyncio.task_group"),
+    ),
+    Integration(
+        "wsgi",
+        "each request of a WSGI server's thread starts clean",
+        (
+            "wsgiref.handlers",
+            "waitress.task",
+            "gunicorn.workers.sync",
+            "gunicorn.workers.base_async",
+            "werkzeug.serving",
+        ),
+    ),
+    Integration(
         "starlette",
-        "what sync endpoints, and all behind a BaseHTTPMiddleware, set is seen around them; a "
-        "streamed generator has one context, and is closed in it",
+        "what endpoints set is seen around them, a streamed generator has one context",
         (
             "starlette.routing",
             "starlette.endpoints",
@@ -66,25 +81,60 @@ INTEGRATIONS = (
     ),
     Integration(
         "fastapi",
-        "what sync dependencies set is seen by the endpoint; those that yield have one context",
+        "what sync dependencies set is seen by the endpoint, those that yield have one context",
         ("fastapi.routing", "fastapi.dependencies.utils"),
     ),
     Integration(
-        "wsgi",
-        "each request of a WSGI server's thread starts clean (wsgiref, waitress, gunicorn, "
-        "werkzeug)",
-        (
-            "wsgiref.handlers",
-            "waitress.task",
-            "gunicorn.workers.sync",
-            "gunicorn.workers.base_async",
-            "werkzeug.serving",
-        ),
+        "celery",
+        "portable stores travel with tasks, each task starts clean",
+        ("celery.app.base", "celery.app.trace", "celery.worker.consumer.consumer"),
     ),
+    Integration(
+        "dramatiq",
+        "portable stores travel with messages, each message starts clean",
+        ("dramatiq.actor", "dramatiq.worker"),
+    ),
+    Integration("arq", "portable stores travel with jobs", ("arq.connections", "arq.worker")),
+    Integration("rq", "portable stores travel with jobs, each job starts clean", ("rq.job",)),
+    Integration(
+        "taskiq",
+        "portable stores travel with tasks",
+        ("taskiq.kicker", "taskiq.receiver.receiver"),
+    ),
+    Integration(
+        "apscheduler",
+        "a job runs in the context in which it was added",
+        ("apscheduler.job", "apscheduler.executors.base"),
+    ),
+    Integration(
+        "joblib",
+        "what Parallel calls in threads has the caller's context, in processes its portable stores",
+        ("joblib.parallel",),
+    ),
+    Integration("anyio", "portable stores travel with to_process.run_sync", ("anyio.to_process",)),
+    Integration(
+        "gevent",
+        "a greenlet, and a job of the thread pool, runs in the context of whoever started it",
+        ("gevent.greenlet", "gevent.hub", "gevent", "gevent.threadpool"),
+    ),
+    Integration(
+        "eventlet",
+        "a green thread runs in the context of whoever spawned it",
+        ("eventlet.greenthread", "eventlet.tpool"),
+    ),
+    Integration(
+        "aiosqlite",
+        "what a connection's thread calls back has its caller's context",
+        ("aiosqlite",),
+    ),
+    Integration("tkinter", "after() calls in the context of its caller", ("tkinter",)),
 )
 
 _patches = Patches()
 _is_installed = False
+
+# Of each wrapper that was put in place, what it wraps: another module may have imported it.
+_wrapped: dict[Any, Any] = {}
 
 
 def install(*, without: Collection[str] = ()) -> None:
@@ -103,6 +153,7 @@ def uninstall() -> None:
     """Put every library back as it was."""
     global _is_installed
     _patches.undo()
+    _wrapped.clear()
     _is_installed = False
 
 
@@ -114,7 +165,12 @@ def _patch(integration: Integration, module: ModuleType) -> None:
         if target.partition(":")[0] == module.__name__
     ]
     for owner, name, wrap in found:
+        imported = getattr(owner, name)
+        if imported in _wrapped:
+            setattr(owner, name, _wrapped[imported])
+        original = getattr(owner, name)
         _patches.wrap(owner, name, wrap)
+        _wrapped[getattr(owner, name)] = original
 
 
 def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:

@@ -7,24 +7,20 @@ asyncio may go on reading a connection in the context of a request that had read
 
 from __future__ import annotations
 
-import contextvars
 import functools
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from asynchooks._patching import step_out
+from asynchooks.integrations.lifespans import base_of, note_base, noting_the_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# By the server's configuration, which its lifespan and its connections know: where requests start.
-_bases: WeakKeyDictionary[Any, contextvars.Context] = WeakKeyDictionary()
 
-
-def _make_startup(original: Any) -> Any:
+def _noting(original: Any) -> Any:
     @functools.wraps(original)
     async def startup(self: Any, *args: Any, **kwargs: Any) -> None:
-        _bases[self.config] = contextvars.copy_context()
+        note_base(self.config)
         try:
             await original(self, *args, **kwargs)
         except BaseException as exc:
@@ -34,33 +30,23 @@ def _make_startup(original: Any) -> Any:
     return startup
 
 
-def _make_send(original: Any) -> Any:
-    @functools.wraps(original)
-    async def send(self: Any, message: Any) -> None:
-        if message["type"] == "lifespan.startup.complete":
-            _bases[self.config] = contextvars.copy_context()
-        await original(self, message)
-
-    return send
-
-
 def _from_the_base(original: Any) -> Any:
     """Wrap a method of a connection that may start a request."""
 
     @functools.wraps(original)
     def call(self: Any, *args: Any) -> None:
-        base = _bases.get(self.config)
-        if base is None:  # the server started before us
+        base = base_of(self.config)
+        if base is None:
             original(self, *args)
         else:
-            base.copy().run(original, self, *args)
+            base.run(original, self, *args)
 
     return call
 
 
 PATCHES: dict[str, Callable[[Any], Any]] = {
-    "uvicorn.server:Server.startup": _make_startup,
-    "uvicorn.lifespan.on:LifespanOn.send": _make_send,
+    "uvicorn.server:Server.startup": _noting,
+    "uvicorn.lifespan.on:LifespanOn.send": noting_the_start,
     "uvicorn.protocols.http.h11_impl:H11Protocol.data_received": _from_the_base,
     "uvicorn.protocols.http.h11_impl:H11Protocol.on_response_complete": _from_the_base,
     "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.data_received": _from_the_base,

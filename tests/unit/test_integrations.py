@@ -1,0 +1,53 @@
+"""The list of integrations: what it says of each is so, and all can be undone."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from operator import attrgetter
+
+import pytest
+
+import asynchooks
+from asynchooks.integrations import INTEGRATIONS, Integration
+
+by_name = pytest.mark.parametrize("integration", INTEGRATIONS, ids=attrgetter("name"))
+
+
+def test_names_are_given_once() -> None:
+    names = [integration.name for integration in INTEGRATIONS]
+    assert len(set(names)) == len(names)
+
+
+@by_name
+def test_the_list_names_the_modules_that_are_patched(integration: Integration) -> None:
+    patched = {target.partition(":")[0] for target in integration.patches()}
+    assert patched == set(integration.modules)
+
+
+@by_name
+def test_everything_that_is_patched_is_there_and_is_put_back(
+    integration: Integration, caplog: pytest.LogCaptureFixture
+) -> None:
+    if integration.name in ("gevent", "eventlet"):
+        pytest.skip("imported in a process of its own, by its tests")
+
+    def found(target: str) -> object:
+        module, _, path = target.partition(":")
+        return attrgetter(path)(sys.modules[module])
+
+    for module in integration.modules:
+        assert find_spec(module) is not None
+        import_module(module)
+    before = {target: found(target) for target in integration.patches()}
+
+    asynchooks.enable()
+    try:
+        assert [r.getMessage() for r in caplog.records] == []
+        for target, original in before.items():
+            assert found(target) is not original, target
+    finally:
+        asynchooks.disable()
+
+    assert {target: found(target) for target in before} == before
