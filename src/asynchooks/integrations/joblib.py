@@ -32,7 +32,7 @@ def _sending(original: Any) -> Any:
     def _dispatch(self: Any, batch: Any) -> Any:
         context = _contexts.get(self)
         if context is not None:
-            bind = _bind if self._backend.supports_sharedmem else _enclose
+            bind = _bind if getattr(self._backend, "supports_sharedmem", False) else _enclose
             batch.items = [
                 (bind(context, function), args, kwargs) for function, args, kwargs in batch.items
             ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from tests.integration.conftest import Process, Starter, answers, environment, f
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ("Process", "Starter", "answers", "free_port", "run_script", "start")
 
@@ -41,10 +41,8 @@ def run_script(tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis of its own, empty."""
-    path = tmp_path / "redis.sock"
-    command = [REDIS_SERVER_PATH, "--port", "0", "--unixsocket", str(path), "--save", ""]
     port = free_port()
-    command[2] = str(port)
+    command = [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with Process(command, tmp_path) as server:
         server.wait_until(lambda: "Ready to accept" in server.output, "Redis accepts connections")
         yield f"redis://127.0.0.1:{port}/0"
