@@ -14,6 +14,8 @@
 static PyTypeObject *wrapper_type = NULL; /* owned */
 static PyObject *str_wrapped = NULL;      /* owned: "__wrapped__" */
 static PyObject *str_get = NULL;          /* owned: "__get__" */
+static PyObject *str_reduce = NULL;       /* owned: "__reduce_ex__" */
+static PyObject *str_qualname = NULL;     /* owned: "__qualname__" */
 
 #define SMALL 8
 
@@ -191,13 +193,68 @@ act_through(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
     return result;
 }
 
+/* The original, with the arguments that the helper says: (args, kwargs), or None for the given
+   ones. */
+static PyObject *
+act_arguments(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *said = wrapper_ask(self, args, nargsf, kwnames); /* owned */
+    if (said == NULL) {
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    PyObject *result = NULL;
+    if (PyTuple_CheckExact(said) && PyTuple_GET_SIZE(said) == 2 &&
+        PyTuple_Check(PyTuple_GET_ITEM(said, 0)) &&
+        PyDict_Check(PyTuple_GET_ITEM(said, 1))) {
+        result = PyObject_Call(self->original, PyTuple_GET_ITEM(said, 0),
+                               PyTuple_GET_ITEM(said, 1));
+    } else {
+        PyErr_Format(PyExc_TypeError, "a helper said %R, expected (args, kwargs)", said);
+    }
+    Py_DECREF(said);
+    return result;
+}
+
+/* In a copy of a context: any number of threads and nested calls may be inside. The context is
+   the helper, or what the helper says; where it says anything else, it is the caller's. */
+static PyObject *
+act_context(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *context = PyContext_CheckExact(self->helper)
+                            ? Py_NewRef(self->helper)
+                            : wrapper_ask(self, args, nargsf, kwnames); /* owned */
+    if (context == NULL || !PyContext_CheckExact(context)) {
+        Py_XDECREF(context);
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    PyObject *result = NULL;
+    PyObject *copy = PyContext_Copy(context); /* owned */
+    Py_DECREF(context);
+    if (copy == NULL || PyContext_Enter(copy) < 0) {
+        Py_XDECREF(copy);
+        return NULL;
+    }
+    result = wrapper_call_original(self, args, nargsf, kwnames);
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    if (PyContext_Exit(copy) < 0) {
+        Py_CLEAR(result);
+        Py_XDECREF(exception);
+    } else {
+        PyErr_SetRaisedException(exception);
+    }
+    Py_DECREF(copy);
+    return result;
+}
+
 static const struct {
     const char *name;
     Act act;
 } ACTIONS[] = {
-    {"kind", act_kind},      {"cause", act_cause},     {"step", act_step},
-    {"birth", act_birth},    {"through", act_through}, {"call", wrapper_call_original},
-    {"submit", jobs_submit}, {"run", jobs_run},
+    {"kind", act_kind},           {"cause", act_cause},
+    {"step", act_step},           {"birth", act_birth},
+    {"through", act_through},     {"call", wrapper_call_original},
+    {"arguments", act_arguments}, {"context", act_context},
+    {"submit", jobs_submit},      {"run", jobs_run},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -237,7 +294,8 @@ Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
             act = ACTIONS[i].act;
         }
     }
-    if (act == NULL || kind < 0 || kind >= KIND_COUNT) {
+    if (act == NULL || kind < 0 || kind >= KIND_COUNT ||
+        (act == act_context && helper == Py_None)) {
         PyErr_Format(PyExc_ValueError, "a wrapper has no action %s for kind %d", action,
                      kind);
         return NULL;
@@ -302,7 +360,8 @@ Wrapper_getattro(Wrapper *self, PyObject *name)
     if (PyUnicode_Compare(name, str_wrapped) == 0) {
         return Py_NewRef(self->original);
     }
-    if (PyUnicode_Compare(name, str_get) == 0) {
+    if (PyUnicode_Compare(name, str_get) == 0 ||
+        PyUnicode_Compare(name, str_reduce) == 0) {
         return PyObject_GenericGetAttr((PyObject *)self, name);
     }
     return PyObject_GetAttr(self->original, name);
@@ -319,6 +378,42 @@ Wrapper_repr(Wrapper *self)
 {
     return PyObject_Repr(self->original);
 }
+
+/* As a function is pickled and copied: by the name where it is found, which is where we are. */
+static PyObject *
+Wrapper_reduce(PyObject *op, PyObject *unused)
+{
+    return PyObject_GetAttr(((Wrapper *)op)->original, str_qualname);
+}
+
+/* A function that is bound to a context equals the function, which is how the application finds it
+   again (`atexit.unregister`). A patch is not what it replaces. */
+static PyObject *
+Wrapper_richcompare(PyObject *op, PyObject *other, int compare)
+{
+    Wrapper *self = (Wrapper *)op;
+    if (self->act != act_context || !PyContext_CheckExact(self->helper)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    if (Py_IS_TYPE(other, wrapper_type) && ((Wrapper *)other)->act == act_context) {
+        other = ((Wrapper *)other)->original;
+    }
+    return PyObject_RichCompare(self->original, other, compare);
+}
+
+static Py_hash_t
+Wrapper_hash(PyObject *op)
+{
+    Wrapper *self = (Wrapper *)op;
+    return self->act == act_context && PyContext_CheckExact(self->helper)
+               ? PyObject_Hash(self->original)
+               : PyBaseObject_Type.tp_hash(op);
+}
+
+static PyMethodDef Wrapper_methods[] = {
+    {"__reduce_ex__", Wrapper_reduce, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyMemberDef Wrapper_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Wrapper, vectorcall), READONLY, NULL},
@@ -338,6 +433,9 @@ static PyType_Slot Wrapper_slots[] = {
     {Py_tp_setattro, Wrapper_setattro},
     {Py_tp_descr_get, Wrapper_get},
     {Py_tp_repr, Wrapper_repr},
+    {Py_tp_richcompare, Wrapper_richcompare},
+    {Py_tp_hash, Wrapper_hash},
+    {Py_tp_methods, Wrapper_methods},
     {Py_tp_members, Wrapper_members},
     {0, NULL},
 };
@@ -355,9 +453,11 @@ wrappers_add_type(PyObject *module)
 {
     str_wrapped = PyUnicode_InternFromString("__wrapped__");
     str_get = PyUnicode_InternFromString("__get__");
+    str_reduce = PyUnicode_InternFromString("__reduce_ex__");
+    str_qualname = PyUnicode_InternFromString("__qualname__");
     wrapper_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Wrapper_spec, NULL);
-    if (str_wrapped == NULL || str_get == NULL || wrapper_type == NULL ||
-        jobs_add_type(module) < 0) {
+    if (str_wrapped == NULL || str_get == NULL || str_reduce == NULL ||
+        str_qualname == NULL || wrapper_type == NULL || jobs_add_type(module) < 0) {
         return -1;
     }
     return PyModule_AddType(module, wrapper_type);

@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from types import CodeType
 from typing import Any, Final, Self, final
 
@@ -148,7 +149,9 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | None = ...,
+        helper: Callable[..., Any] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def __wrapped__(self) -> Callable[..., Any]: ...

@@ -11,6 +11,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+from asynchooks import _portable
 from asynchooks._flow import MISSING, Flow
 
 if TYPE_CHECKING:
@@ -31,18 +32,25 @@ class AsyncLocalStorage(Generic[T]):
     Args:
         name: shown by `repr`.
         default: what `get_store()` gives where no store is set.
+        portable: whether its stores travel to processes that are started and to jobs of process
+            pools, pickled. The other process finds the storage by its name.
+
+    Raises:
+        ValueError: a portable storage has no name.
 
     Any thread may use it. A store lives as long as some context holds it.
     """
 
     __slots__ = ("__weakref__", "_default", "_name", "_variable")
 
-    def __init__(self, *, name: str = "", default: T | None = None) -> None:
+    def __init__(self, *, name: str = "", default: T | None = None, portable: bool = False) -> None:
         self._name = str(name)
         self._default = default
         # A new variable at each disable(): contexts that still hold a store of the old one
         # cannot bring it back.
         self._variable: contextvars.ContextVar[T] = contextvars.ContextVar(self._name)
+        if portable:
+            _portable.register(self)
 
     @property
     def name(self) -> str:

@@ -12,7 +12,16 @@ import asynchooks
 PACKAGE = Path(asynchooks.__file__).parent
 
 # Each layer, and the layers that it may import from, besides itself.
-BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports", "_flow"}
+BASE = {
+    "_native",
+    "_detached",
+    "_patching",
+    "_program",
+    "_reporting",
+    "_imports",
+    "_flow",
+    "_portable",
+}
 API = BASE | {"edges", "hooks", "inspection", "resources", "sites", "storage"}
 CAPTURE = API | {"boundaries", "integrations", "loops"}
 MAY_IMPORT = {
@@ -22,6 +31,7 @@ MAY_IMPORT = {
     "_imports": {"_reporting"},
     "_flow": set(),
     "_detached": {"_native"},
+    "_portable": {"_native", "_flow", "_reporting"},
     "_program": set(),
     "sites": BASE,
     "edges": BASE,
@@ -29,8 +39,8 @@ MAY_IMPORT = {
     "inspection": BASE | {"edges", "hooks", "resources", "sites"},
     "resources": BASE,
     "storage": BASE,
-    "boundaries": API,
-    "integrations": API | {"boundaries"},
+    "boundaries": API | {"integrations"},
+    "integrations": API,
     "loops": API,
     "tracing": CAPTURE,
     "diagnosis": CAPTURE | {"tracing"},

@@ -12,11 +12,11 @@ import pytest
 import asynchooks
 from asynchooks.integrations import INTEGRATIONS, Integration
 
-by_name = pytest.mark.parametrize("integration", INTEGRATIONS, ids=attrgetter("name"))
+by_name = pytest.mark.parametrize("integration", INTEGRATIONS, ids=attrgetter("NAME"))
 
 
 def test_names_are_given_once() -> None:
-    names = [integration.name for integration in INTEGRATIONS]
+    names = [integration.NAME for integration in INTEGRATIONS]
     assert len(set(names)) == len(names)
 
 
@@ -30,7 +30,7 @@ def test_the_list_names_the_modules_that_are_patched(integration: Integration) -
 def test_everything_that_is_patched_is_there_and_is_put_back(
     integration: Integration, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if integration.name in ("gevent", "eventlet"):
+    if integration.NAME in ("gevent", "eventlet"):
         pytest.skip("imported in a process of its own, by its tests")
 
     def found(target: str) -> object:

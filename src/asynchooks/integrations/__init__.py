@@ -1,9 +1,9 @@
 """How context crosses other people's libraries: frameworks, servers, job queues, other loops. One
-small file each, in force with the engine, from the moment that the application imports the library.
+small file each, in force from the moment that the application imports the library.
 """
 
 from __future__ import annotations
 
-from asynchooks.integrations.registry import INTEGRATIONS, Integration, install, uninstall
+from asynchooks.integrations.registry import INTEGRATIONS, Integration
 
-__all__ = ("INTEGRATIONS", "Integration", "install", "uninstall")
+__all__ = ("INTEGRATIONS", "Integration")

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _portable
-from asynchooks._patching import step_out
+from asynchooks.integrations.wrapping import with_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _enclosing(original: Any) -> Any:
-    @functools.wraps(original)
-    async def run_sync(func: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await original(_portable.enclose(func), *args, **kwargs)
-        except BaseException as exc:
-            step_out(exc)
-            raise
-
-    return run_sync
+def _enclose(fn: Any, *args: Any, **options: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (_portable.enclose(fn), *args), options
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "anyio.to_process:run_sync": _enclosing,
-}
+PATCHES: dict[str, Wrap] = {"anyio.to_process:run_sync": with_arguments(_enclose)}

@@ -4,42 +4,36 @@ of its own, in which they are put in force.
 
 from __future__ import annotations
 
-import functools
 import pickle
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.integrations.carriers import KEY, enter, pack
+from asynchooks.integrations.wrapping import with_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _packing(original: Any) -> Any:
-    @functools.wraps(original)
-    def serialize_job(*args: Any, serializer: Any = None) -> Any:
-        packed = pack()
-        if packed is None:
-            return original(*args, serializer=serializer)
-        serialize = serializer or pickle.dumps  # what arq takes
-        return original(*args, serializer=lambda record: serialize({**record, KEY: packed}))
-
-    return serialize_job
+def _pack(*args: Any, serializer: Any = None) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    packed = pack()
+    if packed is None:
+        return None
+    serialize = serializer or pickle.dumps  # what arq takes
+    return args, {"serializer": lambda record: serialize({**record, KEY: packed})}
 
 
-def _unpacking(original: Any) -> Any:
-    @functools.wraps(original)
-    def deserialize_job_raw(raw: bytes, *, deserializer: Any = None) -> Any:
-        def deserialize(raw: bytes) -> Any:
-            record = (deserializer or pickle.loads)(raw)
-            enter(record.get(KEY))
-            return record
+def _unpack(*args: Any, deserializer: Any = None) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    deserialize = deserializer or pickle.loads
 
-        return original(raw, deserializer=deserialize)
+    def deserialize_and_enter(raw: bytes) -> Any:
+        record = deserialize(raw)
+        enter(record.get(KEY))
+        return record
 
-    return deserialize_job_raw
+    return args, {"deserializer": deserialize_and_enter}
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "arq.connections:serialize_job": _packing,
-    "arq.worker:deserialize_job_raw": _unpacking,
+PATCHES: dict[str, Wrap] = {
+    "arq.connections:serialize_job": with_arguments(_pack),
+    "arq.worker:deserialize_job_raw": with_arguments(_unpack),
 }

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import contextvars
 import json
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any
 
 from asynchooks import _portable
 from asynchooks._flow import MISSING
-from asynchooks._patching import step_out
 from asynchooks._reporting import report_once
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ("KEY", "enter", "pack", "run_with")
-
-P = ParamSpec("P")
-R = TypeVar("R")
+__all__ = ("KEY", "enter", "pack", "unpack")
 
 # Of the header, option, label or field of a job that has the stores.
 KEY = "asynchooks"
@@ -69,12 +62,8 @@ def enter(packed: object) -> None:
         report_once("carriers.enter", "the stores of a job could not be read: %r", exc)
 
 
-def run_with(packed: object, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """`fn(*args, **kwargs)`, a job, with its stores in force. What it sets is gone afterwards."""
+def unpack(packed: object) -> contextvars.Context:
+    """The context for a job: that of here, with the stores that came with the job."""
     context = contextvars.copy_context()
     context.run(enter, packed)
-    try:
-        return context.run(fn, *args, **kwargs)
-    except BaseException as exc:
-        step_out(exc)
-        raise
+    return context

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.integrations.carriers import KEY, pack, run_with
+from asynchooks import _native
+from asynchooks.integrations.carriers import KEY, pack, unpack
+from asynchooks.integrations.wrapping import through, with_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import contextvars
+
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _packing(original: Any) -> Any:
-    @functools.wraps(original)
-    def send_task(*args: Any, **kwargs: Any) -> Any:
-        packed = pack()
-        if packed is not None:
-            kwargs["headers"] = {**(kwargs.get("headers") or {}), KEY: packed}
-        return original(*args, **kwargs)
-
-    return send_task
+def _pack(*args: Any, **options: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    packed = pack()
+    if packed is None:
+        return None
+    return args, {**options, "headers": {**(options.get("headers") or {}), KEY: packed}}
 
 
-def _making_tracers(original: Any) -> Any:
+def _build_tracer(original: Any, *args: Any, **kwargs: Any) -> Any:
     """A tracer is what calls a task in a worker."""
-
-    @functools.wraps(original)
-    def build_tracer(*args: Any, **kwargs: Any) -> Any:
-        tracer = original(*args, **kwargs)
-
-        @functools.wraps(tracer)
-        def trace_task(uuid: Any, args: Any, kwargs: Any, request: Any = None) -> Any:
-            packed = (request or {}).get(KEY)
-            return run_with(packed, tracer, uuid, args, kwargs, request)
-
-        return trace_task
-
-    return build_tracer
+    return _native.Wrapper(original(*args, **kwargs), "context", helper=_unpack)
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "celery.app.base:Celery.send_task": _packing,
-    "celery.app.trace:build_tracer": _making_tracers,
-    "celery.worker.consumer.consumer:build_tracer": _making_tracers,
+def _unpack(uuid: object, args: object, kwargs: object, request: Any = None) -> contextvars.Context:
+    return unpack((request or {}).get(KEY))
+
+
+PATCHES: dict[str, Wrap] = {
+    "celery.app.base:Celery.send_task": with_arguments(_pack),
+    "celery.app.trace:build_tracer": through(_build_tracer),
+    "celery.worker.consumer.consumer:build_tracer": through(_build_tracer),
 }

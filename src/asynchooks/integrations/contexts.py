@@ -1,16 +1,16 @@
-"""What the integrations do with contexts: bring back what changed in one, keep one for several
-calls, bind a function that is given away."""
+"""What frameworks do in threads and tasks of theirs, as if it were done here: bring back what it
+sets, or keep one context for all of it."""
 
 from __future__ import annotations
 
 import contextvars
-import functools
 import inspect
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from asynchooks._flow import MISSING
 from asynchooks._patching import step_out
+from asynchooks.integrations.wrapping import through, with_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = (
     "Changes",
     "Kept",
-    "binding_its_function",
     "bringing_back",
-    "in_a_copy",
     "iterating_in_one_context",
 )
 
@@ -71,22 +69,20 @@ class Changes:
             self.note()
 
 
-def bringing_back(original: Any) -> Any:
-    """Wrap `async def run(fn, *args, **kwargs)`, which calls `fn` in a thread: what `fn` sets is
-    seen by who awaits."""
+async def _run_and_bring(original: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+    changes = Changes()
+    try:
+        return await original(changes.call, fn, *args, **kwargs)
+    except BaseException as exc:
+        step_out(exc)
+        raise
+    finally:
+        changes.bring()
 
-    @functools.wraps(original)
-    async def run(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        changes = Changes()
-        try:
-            return await original(changes.call, fn, *args, **kwargs)
-        except BaseException as exc:
-            step_out(exc)
-            raise
-        finally:
-            changes.bring()
 
-    return run
+# Of `async def run(fn, *args, **kwargs)`, which calls `fn` in a thread: what that sets is seen by
+# who awaits.
+bringing_back = through(_run_and_bring)
 
 
 class Kept:
@@ -134,46 +130,9 @@ class _KeptIterator:
             self._kept.run(self._iterator.close)
 
 
-def iterating_in_one_context(original: Any) -> Any:
-    """Wrap `iterate_in_threadpool(iterator)`, which makes each step in a copy of the context."""
-
-    @functools.wraps(original)
-    def iterate_in_threadpool(iterator: Iterable[Any]) -> Any:
-        return original(_KeptIterator(iterator))
-
-    return iterate_in_threadpool
+def _keep(iterator: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (_KeptIterator(iterator),), {}
 
 
-def in_a_copy(original: Any) -> Any:
-    """Wrap a function that serves one request, or one job: what it sets is gone when it returns."""
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return contextvars.copy_context().run(original, *args, **kwargs)
-        except BaseException as exc:
-            step_out(exc)
-            raise
-
-    return call
-
-
-def binding_its_function(position: int) -> Callable[[Any], Any]:
-    """A wrapper of what takes a function as its argument at `position`: the function will run in a
-    copy of the caller's context."""
-
-    def wrap(original: Any) -> Any:
-        @functools.wraps(original)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if len(args) > position and callable(args[position]):
-                run = contextvars.copy_context().run
-                args = (*args[:position], run, *args[position:])
-            try:
-                return original(*args, **kwargs)
-            except BaseException as exc:
-                step_out(exc)
-                raise
-
-        return call
-
-    return wrap
+# Of `iterate_in_threadpool(iterator)`, which makes each step in a copy of the context.
+iterating_in_one_context = with_arguments(_keep)

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.integrations.carriers import KEY, pack, run_with
+from asynchooks.integrations.carriers import KEY, pack, unpack
+from asynchooks.integrations.wrapping import in_context, with_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import contextvars
+
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _packing(original: Any) -> Any:
-    @functools.wraps(original)
-    def message_with_options(*args: Any, **options: Any) -> Any:
-        packed = pack()
-        if packed is not None:
-            options.setdefault(KEY, packed)
-        return original(*args, **options)
-
-    return message_with_options
+def _pack(*args: Any, **options: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    packed = pack()
+    return None if packed is None else (args, {KEY: packed, **options})
 
 
-def _unpacking(original: Any) -> Any:
-    @functools.wraps(original)
-    def process_message(self: Any, message: Any) -> Any:
-        return run_with(message.options.get(KEY), original, self, message)
-
-    return process_message
+def _unpack(worker: object, message: Any) -> contextvars.Context:
+    return unpack(message.options.get(KEY))
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "dramatiq.actor:Actor.message_with_options": _packing,
-    "dramatiq.worker:WorkerThread.process_message": _unpacking,
+PATCHES: dict[str, Wrap] = {
+    "dramatiq.actor:Actor.message_with_options": with_arguments(_pack),
+    "dramatiq.worker:WorkerThread.process_message": in_context(_unpack),
 }

@@ -5,26 +5,20 @@ is given to its thread pool. The hub, which is nobody's, keeps a context of its 
 from __future__ import annotations
 
 import contextvars
-import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.integrations.contexts import binding_its_function
+from asynchooks.integrations.wrapping import binding, calling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _making(original: Any) -> Any:
-    @functools.wraps(original)
-    def __init__(self: Any, *args: Any) -> None:
-        original(self, *args)
-        self.gr_context = contextvars.copy_context()
-
-    return __init__
+def _is_made(result: None, greenlet: Any, *args: Any) -> None:
+    greenlet.gr_context = contextvars.copy_context()
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "eventlet.greenthread:GreenThread.__init__": _making,
-    "eventlet.greenthread:_spawn_n": binding_its_function(1),
-    "eventlet.tpool:execute": binding_its_function(0),
+PATCHES: dict[str, Wrap] = {
+    "eventlet.greenthread:GreenThread.__init__": calling(_is_made),
+    "eventlet.greenthread:_spawn_n": binding(1),
+    "eventlet.tpool:execute": binding(0),
 }

@@ -4,7 +4,6 @@ coroutine sets. One that yields has one context from its first line to its last.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
@@ -14,9 +13,10 @@ from asynchooks.integrations.contexts import (
     bringing_back,
     iterating_in_one_context,
 )
+from asynchooks.integrations.wrapping import through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
 
 class _InThread:
@@ -60,17 +60,9 @@ class _InTask:
             self._changes.bring()
 
 
-def _in_one_context(original: Any) -> Any:
-    @functools.wraps(original)
-    def contextmanager_in_threadpool(cm: Any) -> Any:
-        return _InTask(original, cm)
-
-    return contextmanager_in_threadpool
-
-
-PATCHES: dict[str, Callable[[Any], Any]] = {
+PATCHES: dict[str, Wrap] = {
     "fastapi.routing:run_in_threadpool": bringing_back,
     "fastapi.routing:iterate_in_threadpool": iterating_in_one_context,
     "fastapi.dependencies.utils:run_in_threadpool": bringing_back,
-    "fastapi.dependencies.utils:contextmanager_in_threadpool": _in_one_context,
+    "fastapi.dependencies.utils:contextmanager_in_threadpool": through(_InTask),
 }

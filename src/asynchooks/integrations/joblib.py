@@ -5,51 +5,39 @@ to processes has the portable stores of there.
 from __future__ import annotations
 
 import contextvars
-import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks import _portable
+from asynchooks import _native, _portable
 from asynchooks.integrations.beside import Beside
+from asynchooks.integrations.wrapping import with_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
 # Of each `Parallel` that was called, since later batches are sent by threads of its own.
 _contexts: Beside[contextvars.Context] = Beside()
 
 
-def _noting(original: Any) -> Any:
-    @functools.wraps(original)
-    def __call__(self: Any, iterable: Any) -> Any:
-        _contexts.put(self, contextvars.copy_context())
-        return original(self, iterable)
-
-    return __call__
+def _note(parallel: object, *args: Any, **kwargs: Any) -> None:
+    _contexts.put(parallel, contextvars.copy_context())
 
 
-def _sending(original: Any) -> Any:
-    @functools.wraps(original)
-    def _dispatch(self: Any, batch: Any) -> Any:
-        context = _contexts.get(self)
-        if context is not None:
-            bind = _bind if getattr(self._backend, "supports_sharedmem", False) else _enclose
-            batch.items = [
-                (bind(context, function), args, kwargs) for function, args, kwargs in batch.items
-            ]
-        return original(self, batch)
-
-    return _dispatch
+def _bind(parallel: Any, batch: Any) -> None:
+    context = _contexts.get(parallel)
+    if context is not None:
+        bind = _bind_to if getattr(parallel._backend, "supports_sharedmem", False) else _enclose
+        batch.items = [(bind(context, fn), args, kwargs) for fn, args, kwargs in batch.items]
 
 
-def _bind(context: contextvars.Context, function: Any) -> Any:
-    return functools.partial(context.copy().run, function)
+def _bind_to(context: contextvars.Context, fn: Any) -> Any:
+    return _native.Wrapper(fn, "context", helper=context)
 
 
-def _enclose(context: contextvars.Context, function: Any) -> Any:
-    return context.copy().run(_portable.enclose, function)
+def _enclose(context: contextvars.Context, fn: Any) -> Any:
+    return context.copy().run(_portable.enclose, fn)
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "joblib.parallel:Parallel.__call__": _noting,
-    "joblib.parallel:Parallel._dispatch": _sending,
+PATCHES: dict[str, Wrap] = {
+    "joblib.parallel:Parallel.__call__": with_arguments(_note),
+    "joblib.parallel:Parallel._dispatch": with_arguments(_bind),
 }

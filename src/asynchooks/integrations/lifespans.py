@@ -5,11 +5,10 @@ The lifespan runs in a task of its own, so that nobody else sees what it sets.
 from __future__ import annotations
 
 import contextvars
-import functools
 from typing import Any
 
-from asynchooks._patching import step_out
 from asynchooks.integrations.beside import Beside
+from asynchooks.integrations.wrapping import with_arguments
 
 __all__ = ("base_of", "note_base", "noting_the_start")
 
@@ -23,22 +22,14 @@ def note_base(config: object) -> None:
 
 
 def base_of(config: object) -> contextvars.Context | None:
-    """A context for one request; None where the server has started before us."""
-    base = _bases.get(config)
-    return None if base is None else base.copy()
+    """Where requests start; None where the server has started before us."""
+    return _bases.get(config)
 
 
-def noting_the_start(original: Any) -> Any:
-    """Wrap the lifespan's method `send`."""
+def _note(lifespan: Any, message: Any) -> None:
+    if message["type"] == "lifespan.startup.complete":
+        note_base(lifespan.config)
 
-    @functools.wraps(original)
-    async def send(self: Any, message: Any) -> None:
-        if message["type"] == "lifespan.startup.complete":
-            note_base(self.config)
-        try:
-            await original(self, message)
-        except BaseException as exc:
-            step_out(exc)
-            raise
 
-    return send
+# Of the lifespan's method `send`.
+noting_the_start = with_arguments(_note)

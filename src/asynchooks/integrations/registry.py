@@ -9,37 +9,65 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from asynchooks._patching import Patches
+from asynchooks import _native
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-    from types import ModuleType
+    from collections.abc import Callable, Mapping
 
-__all__ = ("INTEGRATIONS", "Integration", "install", "uninstall")
+    from asynchooks._patching import Patches
+
+__all__ = ("INTEGRATIONS", "Integration")
 
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One library, and what crosses it.
+    """The boundary of one library, as those of Python itself are in `boundaries/`.
 
     Args:
-        name: of its file in this package, and the name that switches it off.
-        description: one line, of what it does for the application.
+        NAME: of its file in this package; the one that switches it off.
+        DOES: what it does for the application, in a line.
         modules: of the library, whose import is waited for.
     """
 
-    name: str
-    description: str
+    NAME: str
+    DOES: str
     modules: tuple[str, ...]
 
     def patches(self) -> Mapping[str, Callable[[Any], Any]]:
-        """What is wrapped, as `module:attribute`, and the function that wraps it. Loads the file
-        of this integration, and nothing of the library."""
-        file = import_module(f"{__package__}.{self.name}")
+        """What is wrapped, as `module:attribute`, and what wraps it. Loads the file of this
+        integration, and nothing of the library."""
+        file = import_module(f"{__package__}.{self.NAME}")
         patches: Mapping[str, Callable[[Any], Any]] = file.PATCHES
         return patches
+
+    def install(self, patches: Patches) -> None:
+        """Wait for the modules."""
+        for module in self.modules:
+            patches.when_imported(module, partial(self._patch, patches))
+
+    def _patch(self, patches: Patches, module: ModuleType) -> None:
+        """All of a module, or nothing of it where something is not as expected."""
+        found = [
+            (*_resolve(module, target), wrap)
+            for target, wrap in self.patches().items()
+            if target.partition(":")[0] == module.__name__
+        ]
+        for owner, name, wrap in found:
+            patches.wrap(owner, name, wrap)
+
+
+def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:
+    path, _, name = target.partition(":")[2].rpartition(".")
+    owner: Any = module
+    for part in filter(None, path.split(".")):
+        owner = getattr(owner, part)
+    found = getattr(owner, name)  # raises here, before anything is touched
+    if isinstance(owner, ModuleType) and type(found) is _native.Wrapper:
+        setattr(owner, name, found.__wrapped__)  # imported from a module that we had patched
+    return owner, name
 
 
 INTEGRATIONS = (
@@ -129,54 +157,3 @@ INTEGRATIONS = (
     ),
     Integration("tkinter", "after() calls in the context of its caller", ("tkinter",)),
 )
-
-_patches = Patches()
-_is_installed = False
-
-# Of each wrapper that was put in place, what it wraps: another module may have imported it.
-_wrapped: dict[Any, Any] = {}
-
-
-def install(*, without: Collection[str] = ()) -> None:
-    """Put in force every integration whose name is not in `without`."""
-    global _is_installed
-    if _is_installed:
-        return
-    _is_installed = True
-    for integration in INTEGRATIONS:
-        if integration.name not in without:
-            for module in integration.modules:
-                _patches.when_imported(module, partial(_patch, integration))
-
-
-def uninstall() -> None:
-    """Put every library back as it was."""
-    global _is_installed
-    _patches.undo()
-    _wrapped.clear()
-    _is_installed = False
-
-
-def _patch(integration: Integration, module: ModuleType) -> None:
-    """All of a module, or nothing of it where something is not as expected."""
-    found = [
-        (*_resolve(module, target), wrap)
-        for target, wrap in integration.patches().items()
-        if target.partition(":")[0] == module.__name__
-    ]
-    for owner, name, wrap in found:
-        imported = getattr(owner, name)
-        if imported in _wrapped:
-            setattr(owner, name, _wrapped[imported])
-        original = getattr(owner, name)
-        _patches.wrap(owner, name, wrap)
-        _wrapped[getattr(owner, name)] = original
-
-
-def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:
-    path, _, name = target.partition(":")[2].rpartition(".")
-    owner: Any = module
-    for part in filter(None, path.split(".")):
-        owner = getattr(owner, part)
-    getattr(owner, name)  # raises here, before anything is touched
-    return owner, name

@@ -10,7 +10,6 @@ keeps anyio's ways.
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +19,19 @@ from asynchooks.integrations.contexts import (
     bringing_back,
     iterating_in_one_context,
 )
+from asynchooks.integrations.wrapping import through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _closing_what_it_streams(original: Any) -> Any:
-    @functools.wraps(original)
-    async def stream_response(self: Any, send: Any) -> None:
-        try:
-            await original(self, send)
-        except BaseException as exc:
-            step_out(exc)
-            await _close(self.body_iterator)
-            raise
-
-    return stream_response
+async def _stream_and_close(original: Any, response: Any, send: Any) -> None:
+    try:
+        await original(response, send)
+    except BaseException as exc:
+        step_out(exc)
+        await _close(response.body_iterator)
+        raise
 
 
 async def _close(iterator: Any) -> None:
@@ -100,25 +96,21 @@ class _Middleware:
         self._changes.bring()
 
 
-def _seen_around(original: Any) -> Any:
-    @functools.wraps(original)
-    async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        middleware = _Middleware(self)
-        try:
-            await original(middleware, scope, receive, send)
-        except BaseException as exc:
-            step_out(exc)
-            raise
-        finally:
-            middleware.leave()
-
-    return __call__
+async def _call(original: Any, middleware: Any, scope: Any, receive: Any, send: Any) -> None:
+    seen = _Middleware(middleware)
+    try:
+        await original(seen, scope, receive, send)
+    except BaseException as exc:
+        step_out(exc)
+        raise
+    finally:
+        seen.leave()
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
+PATCHES: dict[str, Wrap] = {
     "starlette.routing:run_in_threadpool": bringing_back,
     "starlette.endpoints:run_in_threadpool": bringing_back,
     "starlette.responses:iterate_in_threadpool": iterating_in_one_context,
-    "starlette.responses:StreamingResponse.stream_response": _closing_what_it_streams,
-    "starlette.middleware.base:BaseHTTPMiddleware.__call__": _seen_around,
+    "starlette.responses:StreamingResponse.stream_response": through(_stream_and_close),
+    "starlette.middleware.base:BaseHTTPMiddleware.__call__": through(_call),
 }

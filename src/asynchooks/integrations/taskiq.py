@@ -1,38 +1,37 @@
-"""taskiq: stores travel in the labels of a task. Each task starts clean."""
+"""taskiq: stores travel in the labels of a task. A worker runs each in a task of
+asyncio's, in which they are put in force.
+"""
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
+from asynchooks._patching import step_out
 from asynchooks.integrations.carriers import KEY, enter, pack
+from asynchooks.integrations.wrapping import calling, through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _packing(original: Any) -> Any:
-    @functools.wraps(original)
-    def _prepare_message(*args: Any, **kwargs: Any) -> Any:
-        message = original(*args, **kwargs)
-        packed = pack()
-        if packed is not None:
-            message.labels.setdefault(KEY, packed)
-        return message
-
-    return _prepare_message
+def _pack(message: Any, *args: Any, **kwargs: Any) -> None:
+    packed = pack()
+    if packed is not None:
+        message.labels.setdefault(KEY, packed)
 
 
-def _unpacking(original: Any) -> Any:
-    @functools.wraps(original)
-    async def run_task(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        enter(message.labels.get(KEY))
-        return await original(self, target, message, *args, **kwargs)
+async def _run_task(
+    original: Any, receiver: Any, target: Any, message: Any, *args: Any, **kwargs: Any
+) -> Any:
+    enter(message.labels.get(KEY))
+    try:
+        return await original(receiver, target, message, *args, **kwargs)
+    except BaseException as exc:
+        step_out(exc)
+        raise
 
-    return run_task
 
-
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "taskiq.kicker:AsyncKicker._prepare_message": _packing,
-    "taskiq.receiver.receiver:Receiver.run_task": _unpacking,
+PATCHES: dict[str, Wrap] = {
+    "taskiq.kicker:AsyncKicker._prepare_message": calling(_pack),
+    "taskiq.receiver.receiver:Receiver.run_task": through(_run_task),
 }

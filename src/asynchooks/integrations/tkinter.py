@@ -4,24 +4,12 @@ what `loop.call_later` calls.
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asynchooks.storage import AsyncLocalStorage
+from asynchooks.integrations.wrapping import binding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
-
-def _binding(original: Any) -> Any:
-    @functools.wraps(original)
-    def after(self: Any, ms: Any, func: Any = None, *args: Any) -> Any:
-        # With the function's name, which the command in Tcl is called by.
-        return original(self, ms, AsyncLocalStorage.bind(func) if callable(func) else func, *args)
-
-    return after
-
-
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "tkinter:Misc.after": _binding,
-}
+# What the method `after_idle` calls, too.
+PATCHES: dict[str, Wrap] = {"tkinter:Misc.after": binding(2)}

@@ -7,45 +7,30 @@ asyncio may go on reading a connection in the context of a request that had read
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks._patching import step_out
 from asynchooks.integrations.lifespans import base_of, note_base, noting_the_start
+from asynchooks.integrations.wrapping import in_context, with_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import contextvars
+
+    from asynchooks.integrations.wrapping import Wrap
 
 
-def _noting(original: Any) -> Any:
-    @functools.wraps(original)
-    async def startup(self: Any, *args: Any, **kwargs: Any) -> None:
-        note_base(self.config)
-        try:
-            await original(self, *args, **kwargs)
-        except BaseException as exc:
-            step_out(exc)
-            raise
-
-    return startup
+def _note(server: Any, *args: Any, **kwargs: Any) -> None:
+    note_base(server.config)
 
 
-def _from_the_base(original: Any) -> Any:
-    """Wrap a method of a connection that may start a request."""
-
-    @functools.wraps(original)
-    def call(self: Any, *args: Any) -> None:
-        base = base_of(self.config)
-        if base is None:
-            original(self, *args)
-        else:
-            base.run(original, self, *args)
-
-    return call
+def _base(connection: Any, *args: Any) -> contextvars.Context | None:
+    return base_of(connection.config)
 
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
-    "uvicorn.server:Server.startup": _noting,
+# The methods of a connection that may start a request.
+_from_the_base = in_context(_base)
+
+PATCHES: dict[str, Wrap] = {
+    "uvicorn.server:Server.startup": with_arguments(_note),
     "uvicorn.lifespan.on:LifespanOn.send": noting_the_start,
     "uvicorn.protocols.http.h11_impl:H11Protocol.data_received": _from_the_base,
     "uvicorn.protocols.http.h11_impl:H11Protocol.on_response_complete": _from_the_base,

@@ -5,14 +5,14 @@ The worker threads of gunicorn's `gthread` are a pool, whose jobs start clean an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asynchooks.integrations.contexts import in_a_copy
+from asynchooks.integrations.wrapping import in_a_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asynchooks.integrations.wrapping import Wrap
 
-PATCHES: dict[str, Callable[[Any], Any]] = {
+PATCHES: dict[str, Wrap] = {
     "wsgiref.handlers:BaseHandler.run": in_a_copy,
     "waitress.task:Task.service": in_a_copy,
     "gunicorn.workers.sync:SyncWorker.handle_request": in_a_copy,

