@@ -24,7 +24,7 @@ API = BASE | {
     "sites",
     "storage",
 }
-CAPTURE = API | {"boundaries", "loops"}
+CAPTURE = API | {"boundaries", "integrations", "loops"}
 MAY_IMPORT = {
     "_native": set(),
     "_reporting": set(),
@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "holders": BASE | {"context", "hooks", "inspection", "sites", "storage"},
     "resources": BASE,
     "storage": BASE | {"context"},
-    "boundaries": API,
+    "boundaries": API | {"integrations"},
+    "integrations": API,
     "loops": API,
     "tracing": CAPTURE,
     "diagnosis": CAPTURE | {"tracing"},

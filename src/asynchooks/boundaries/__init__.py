@@ -1,7 +1,7 @@
 """How context crosses the places where Python itself loses it: one small reversible patch each.
 
 A boundary is a module with a `NAME`, by which it can be switched off, a line that says what it
-`DOES`, and `install(patches)`.
+`DOES`, and `install(patches)`. Those of other people's libraries are in `integrations/`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from asynchooks.boundaries import (
     thread_pools,
     threads,
 )
+from asynchooks.integrations import INTEGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,6 +69,7 @@ BOUNDARIES: tuple[Boundary, ...] = (
     exception_handlers,
     runners,
     generators,
+    *INTEGRATIONS,
 )
 
 _NAMES = frozenset(boundary.NAME for boundary in BOUNDARIES)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import asynchooks
 from asynchooks import boundaries
 from asynchooks.cli.console import CommandError
+from asynchooks.integrations import Integration
 from asynchooks.libraries.registry import LIBRARIES, is_supported, version_of
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ def _import(name: str) -> None:
 
 def _import_awaited() -> None:
     """So that each boundary has made its patches, which it makes when the application imports the
-    module."""
+    module. A library that the application does not use is not imported for that."""
     for boundary in boundaries.BOUNDARIES:
+        if isinstance(boundary, Integration):
+            continue
         patches = boundaries.patches_of(boundary)
         for name in patches.awaited_modules() if patches is not None else ():
             if find_spec(name) is not None:

@@ -17,6 +17,7 @@ import asynchooks
 from asynchooks import boundaries, loops
 from asynchooks._patching import Patches
 from asynchooks._reporting import forget_reports
+from asynchooks.integrations import Integration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +26,17 @@ if TYPE_CHECKING:
 
 TIMES = 1000
 
-each_boundary = pytest.mark.parametrize(
-    "boundary", boundaries.BOUNDARIES, ids=lambda boundary: boundary.NAME
-)
+# Those of other people's libraries are in test_integrations.py.
+BOUNDARIES = [b for b in boundaries.BOUNDARIES if not isinstance(b, Integration)]
+
+each_boundary = pytest.mark.parametrize("boundary", BOUNDARIES, ids=lambda boundary: boundary.NAME)
 
 
 @pytest.fixture(autouse=True)
 def all_modules() -> Iterator[None]:
     """What boundaries wait for is imported, so that each makes all its patches; none waits in
     vain."""
-    for boundary in boundaries.BOUNDARIES:
+    for boundary in BOUNDARIES:
         for name in awaited(boundary):
             assert find_spec(name) is not None, name
             importlib.import_module(name)
@@ -51,7 +53,7 @@ def awaited(boundary: Boundary) -> list[str]:
 
 
 def on() -> list[str]:
-    return [b.NAME for b in boundaries.BOUNDARIES if boundaries.patches_of(b) is not None]
+    return [b.NAME for b in BOUNDARIES if boundaries.patches_of(b) is not None]
 
 
 def state_of(owners: list[Any]) -> list[list[tuple[str, int]]]:
@@ -119,7 +121,7 @@ print(*sorted(owner.__name__ for owner in before if during[owner] != before[owne
 
 def test_with_the_engine_off_nothing_is_patched() -> None:
     owners: list[Any] = []
-    for boundary in boundaries.BOUNDARIES:
+    for boundary in BOUNDARIES:
         patches = Patches()
         boundary.install(patches)
         owners += [entry[0] for entry in patches._replaced]
@@ -164,7 +166,7 @@ def test_the_application_cannot_tell(boundary: Boundary) -> None:
 
 @each_boundary
 def test_off_by_name(boundary: Boundary, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [b.NAME for b in boundaries.BOUNDARIES]
+    names = [b.NAME for b in BOUNDARIES]
     others = [name for name in names if name != boundary.NAME]
     asynchooks.enable()
     assert on() == names
@@ -185,19 +187,19 @@ def test_off_by_name(boundary: Boundary, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_several_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASYNCHOOKS_BOUNDARIES", "-threads,-logging,+threads")
     asynchooks.enable()
-    assert set(on()) == {b.NAME for b in boundaries.BOUNDARIES} - {"logging"}
+    assert set(on()) == {b.NAME for b in BOUNDARIES} - {"logging"}
 
 
 def test_a_name_that_is_none(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ValueError, match="no boundary 'thread', expected one of atexit, conn"):
+    with pytest.raises(ValueError, match="no boundary 'thread', expected one of aiosqlite, anyio"):
         asynchooks.enable(boundaries={"thread": False})
     assert not asynchooks.is_enabled()
     forget_reports()
     monkeypatch.setenv("ASYNCHOOKS_BOUNDARIES", "-thread,threads")
     asynchooks.enable()
-    assert on() == [b.NAME for b in boundaries.BOUNDARIES]
+    assert on() == [b.NAME for b in BOUNDARIES]
     assert [message.split(";")[0] for message in caplog.messages] == [
         "ASYNCHOOKS_BOUNDARIES has '-thread', which is ignored",
         "ASYNCHOOKS_BOUNDARIES has 'threads', which is ignored",
@@ -215,7 +217,7 @@ def test_one_that_finds_another_python_steps_aside(
     monkeypatch.delattr(concurrent.futures.thread._WorkItem, "run")
     asynchooks.enable()
     assert "thread_pools" not in on()
-    assert len(on()) == len(boundaries.BOUNDARIES) - 1
+    assert len(on()) == len(BOUNDARIES) - 1
     assert concurrent.futures.ThreadPoolExecutor.submit is submit
     assert "asynchooks leaves the boundary thread_pools alone" in caplog.text
     asynchooks.disable()
