@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     print(
         f"\n  The calls alone, of methods that do nothing, cost {calls:.0f} ns. Beyond them one"
-        f"\n  sampled costs {sampled - calls:.0f} ns, and one not sampled {unsampled - calls:.0f} ns."
+        f"\n  sampled costs {sampled - calls:.0f} ns, one not sampled {unsampled - calls:.0f} ns."
     )
 
 
