@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asynchooks.tracing import tasks
 from asynchooks.tracing.baggage import current_baggage, use_baggage
-from asynchooks.tracing.config import Config
+from asynchooks.tracing.config import Config, disabled_instrumentations
 from asynchooks.tracing.current import (
     current_span,
     is_suppressed,
@@ -69,6 +69,7 @@ __all__ = (
     "current_baggage",
     "current_request",
     "current_span",
+    "disabled_instrumentations",
     "export_to",
     "extract",
     "extract_traceparent",

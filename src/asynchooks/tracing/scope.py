@@ -89,6 +89,11 @@ class Scope:
     ) -> None:
         self.leave()
 
+    @property
+    def is_outermost(self) -> bool:
+        """Whether nothing is in force here."""
+        return self is _OUTERMOST
+
     def inherit(self) -> Self:
         """Take over everything from the scope that is in force."""
         outer = current_scope()
