@@ -33,8 +33,10 @@ from asynchooks.tracing.request import (
     use_request,
 )
 from asynchooks.tracing.sampling import (
+    DEFAULT_SAMPLER,
     RateLimit,
     always_off,
+    always_on,
     is_sampled,
     limited,
     set_sampler,
@@ -56,15 +58,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = (
+    "DEFAULT_SAMPLER",
     "Event",
     "Limits",
     "Link",
     "NonRecordingSpan",
+    "RateLimit",
     "Request",
     "Span",
     "SpanContext",
     "SpanKind",
     "StatusCode",
+    "TailSampler",
+    "always_off",
+    "always_on",
     "captured_headers",
     "current_baggage",
     "current_request",
@@ -84,6 +91,7 @@ __all__ = (
     "recording_span",
     "request_of_root",
     "set_limits",
+    "set_propagators",
     "set_sampler",
     "set_sink",
     "start_request",
