@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "callbacks.h"
 #include "core.h"
+#include "forks.h"
 #include "generators.h"
 #include "handles.h"
 #include "hooks.h"
@@ -10,12 +11,17 @@
 #include "jobs.h"
 #include "live.h"
 #include "protocols.h"
+#include "random_ids.h"
+#include "scopes.h"
 #include "records.h"
 #include "registry.h"
 #include "resources.h"
 #include "sites.h"
 #include "snapshot.h"
+#include "span_buffer.h"
+#include "spans.h"
 #include "standard_loop.h"
+#include "start_span.h"
 #include "steps.h"
 #include "tasks.h"
 #include "tracked.h"
@@ -368,9 +374,9 @@ py_site_frames(PyObject *module, PyObject *number)
 }
 
 static PyObject *
-py_site_of_caller(PyObject *module, PyObject *unused)
+site_of_caller(PyObject *module, PyObject *unused)
 {
-    return site_of_caller();
+    return site_describe(site_with_callers_here());
 }
 
 static PyObject *
@@ -398,6 +404,12 @@ uninstall_callbacks(PyObject *module, PyObject *unused)
 {
     callbacks_uninstall();
     Py_RETURN_NONE;
+}
+
+static PyObject *
+new_span_id(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromUnsignedLongLong(random_id());
 }
 
 static PyMethodDef functions[] = {
@@ -447,7 +459,7 @@ static PyMethodDef functions[] = {
      "The task whose step or wake-up a callback is, or None."},
     {"site_frames", py_site_frames, METH_O,
      "The frames, as (code, line), of a creation site's number."},
-    {"site_of_caller", py_site_of_caller, METH_NOARGS,
+    {"site_of_caller", site_of_caller, METH_NOARGS,
      "(code, line, callers) of the user's code that this thread executes, or None."},
     {"install_callbacks", install_callbacks, METH_O,
      "See the callbacks that are handed to the loops of a type made by Cython."},
@@ -456,6 +468,45 @@ static PyMethodDef functions[] = {
      "Set an attribute of any type, immutable ones too."},
     {"delete_type_attribute", py_delete_type_attribute, METH_VARARGS,
      "Delete an attribute of any type, immutable ones too."},
+    {"set_span_faces", (PyCFunction)(void (*)(void))spans_set_faces,
+     METH_VARARGS | METH_KEYWORDS,
+     "Say through which Python classes spans are seen, and what describes exceptions and "
+     "sites."},
+    {"set_span_limits", (PyCFunction)(void (*)(void))spans_set_limits,
+     METH_VARARGS | METH_KEYWORDS, "Say how much a span may hold."},
+    {"set_sampler", spans_set_sampler, METH_VARARGS,
+     "Say what decides whether a trace is recorded, and whether also about children."},
+    {"set_span_sink", spans_set_sink, METH_O,
+     "Call a function with every span that ends."},
+    {"set_span_buffer", span_buffer_set, METH_O,
+     "Say where ended spans are encoded to; None: nowhere."},
+    {"encode_resource", span_buffer_encode_resource, METH_O,
+     "The resource of a batch, for SpanBuffer.take()."},
+    {"encode_scope", (PyCFunction)(void (*)(void))span_buffer_encode_scope,
+     METH_VARARGS | METH_KEYWORDS, "Who starts spans, for their `scope`."},
+    {"set_span_gate", spans_set_gate, METH_O,
+     "Hand every span that ends to a function, instead of encoding it."},
+    {"release_span", spans_release, METH_O, "Encode an ended span, as without a gate."},
+    {"set_task_spans", start_span_set_tasks, METH_O, "Say where tasks' spans are kept."},
+    {"current_scope", scopes_current, METH_NOARGS,
+     "The innermost scope that is in force here. There always is one."},
+    {"recording_span", start_span_recording, METH_NOARGS,
+     "The span below which a span started here would be recorded, or None: outside of "
+     "any, "
+     "in\na trace that is not sampled, and where tracing is suppressed. To be asked "
+     "before "
+     "anything\nis computed for a span."},
+    {"current_span", start_span_current, METH_NOARGS,
+     "The span that what runs here belongs to, or None."},
+    {"start_span", (PyCFunction)(void (*)(void))start_span, METH_FASTCALL | METH_KEYWORDS,
+     "start_span($module, /, name, *, kind=1, attributes=None, parent=<current>, "
+     "start_time=None, scope=None)\n--\n\n"
+     "Start a span, below the current one, below `parent`, or, with None, in a new "
+     "trace.\n\n"
+     "It records the nearest line of the user's own code as where it was started. It "
+     "does "
+     "not become\ncurrent; `use_span` does that. Whoever starts it ends it."},
+    {"new_span_id", new_span_id, METH_NOARGS, "A random 64-bit id that is not zero."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -471,7 +522,9 @@ module_exec(PyObject *module)
     clock_prepare();
     if (learn_main_thread() < 0 || snapshot_prepare(module) < 0 ||
         hooks_add_type(module) < 0 || resources_add_type(module) < 0 ||
-        wrappers_add_type(module) < 0 || protocols_add_type(module) < 0) {
+        wrappers_add_type(module) < 0 || protocols_add_type(module) < 0 ||
+        forks_prepare() < 0 || scopes_add_type(module) < 0 ||
+        spans_add_type(module) < 0 || span_buffer_add_type(module) < 0) {
         return -1;
     }
     return 0;

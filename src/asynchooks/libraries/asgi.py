@@ -10,6 +10,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from asynchooks import _native
 from asynchooks._reporting import report_once
 from asynchooks.libraries.calls import step_out
 from asynchooks.libraries.http import known_method, record_headers, record_method
@@ -25,7 +26,6 @@ from asynchooks.tracing import (
     use_request,
     use_span,
 )
-from asynchooks.tracing.identifiers import new_span_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -128,7 +128,7 @@ class _Response:
         span.end(self._ended_at)
         self._background = Span(
             "background",
-            parent=span.context,
+            parent=span,
             request=self._request,
             attributes={"asynchooks.background": True},
         )
@@ -181,7 +181,9 @@ def _start(scope: Scope) -> Request:
         headers.setdefault(name.lower(), value)
     given_id = headers.get(b"x-request-id", b"")
     request_id = (
-        given_id.decode("ascii") if _REQUEST_ID.fullmatch(given_id) else f"{new_span_id():016x}"
+        given_id.decode("ascii")
+        if _REQUEST_ID.fullmatch(given_id)
+        else f"{_native.new_span_id():016x}"
     )
     is_websocket = scope["type"] == "websocket"
     method = "GET" if is_websocket else scope["method"]

@@ -14,7 +14,13 @@ from opentelemetry import trace
 
 from asynchooks._reporting import report_once
 from asynchooks.opentelemetry.runtime import SpanScope
-from asynchooks.opentelemetry.spans import ApiSpan, clean_attributes, our_kind, our_span
+from asynchooks.opentelemetry.spans import (
+    ApiSpan,
+    clean_attributes,
+    our_kind,
+    our_span,
+    scope_of,
+)
 from asynchooks.tracing import current_span, flush, start_span
 
 if TYPE_CHECKING:
@@ -85,7 +91,7 @@ class Tracer(trace.ProxyTracer):
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(name, version, schema_url, attributes)
-        self._scope = (name, version or "")
+        self._scope = scope_of(name, version or "")
 
     def start_span(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asynchooks import _native
 from asynchooks.tracing import tasks
 from asynchooks.tracing.baggage import current_baggage, use_baggage
 from asynchooks.tracing.config import Config, disabled_instrumentations
@@ -15,9 +16,8 @@ from asynchooks.tracing.current import (
     suppress_tracing,
     use_span,
 )
+from asynchooks.tracing.destinations import make_destination
 from asynchooks.tracing.exporter import Exporter, Stats
-from asynchooks.tracing.limits import Limits
-from asynchooks.tracing.non_recording import NonRecordingSpan
 from asynchooks.tracing.propagation import (
     extract,
     extract_traceparent,
@@ -48,7 +48,8 @@ from asynchooks.tracing.span import (
     SpanContext,
     SpanKind,
     StatusCode,
-    set_limits,
+    release,
+    set_gate,
     set_sink,
 )
 from asynchooks.tracing.tail import TailSampler
@@ -60,9 +61,7 @@ if TYPE_CHECKING:
 __all__ = (
     "DEFAULT_SAMPLER",
     "Event",
-    "Limits",
     "Link",
-    "NonRecordingSpan",
     "RateLimit",
     "Request",
     "Span",
@@ -90,7 +89,7 @@ __all__ = (
     "record_tasks",
     "recording_span",
     "request_of_root",
-    "set_limits",
+    "set_gate",
     "set_propagators",
     "set_sampler",
     "set_sink",
@@ -104,42 +103,49 @@ __all__ = (
     "use_span",
 )
 
-_exporter: Exporter | None = None
 _config = Config(endpoint=None)
-# Where ended spans go instead of to the exporter.
-_export: Callable[[Span], None] | None = None
+_exporter: Exporter | None = None
+_is_installed = False
 
 
 def install() -> None:
     """Record as the environment says, export to where it says, and make spans of tasks."""
-    global _exporter, _config
-    if _exporter is None:
+    global _config, _exporter, _is_installed
+    if not _is_installed:
+        _is_installed = True
         _config = Config.from_environment()
-        _exporter = Exporter(_config)
         _apply(_config)
-        _connect()
+        destination = make_destination(_config)
+        if destination is not None:
+            _exporter = Exporter(_config, destination)
+        export_to(None)
     tasks.install()
 
 
 def uninstall() -> None:
     """Send what waits, for at most 2 seconds, and record nothing more."""
-    global _exporter, _config, _export
+    global _config, _exporter, _is_installed
     tasks.uninstall()
+    set_gate(None)
     if _exporter is not None:
-        set_sink(None)
         _exporter.shutdown()
         _exporter = None
-    _export = None
     _config = Config(endpoint=None)
     _apply(_config)
+    _is_installed = False
 
 
-def export_to(export: Callable[[Span], None] | None) -> None:
+def export_to(export: Callable[[Span], object] | None) -> None:
     """Hand the spans that are kept to `export` instead of sending them. None: send them."""
-    global _export
-    _export = export
-    if _exporter is not None:
-        _connect()
+    if _config.tail_keep_one_in is not None:
+        rate = _config.traces_per_second
+        export = TailSampler(
+            export or release,
+            keep_one_in=_config.tail_keep_one_in,
+            slow=_config.tail_slow,
+            limit=None if rate is None else RateLimit(rate),
+        ).submit
+    set_gate(export)
 
 
 def is_disabled() -> bool:
@@ -164,24 +170,9 @@ def stats() -> Stats:
 
 
 def _apply(config: Config) -> None:
-    set_limits(config.limits)
+    _native.set_span_limits(**config.limits)
     set_propagators(config.propagators)
     sampler = always_off if config.is_disabled else config.sampler
     if config.traces_per_second is not None and config.tail_keep_one_in is None:
         sampler = limited(sampler, RateLimit(config.traces_per_second))
     set_sampler(sampler)
-
-
-def _connect() -> None:
-    """Lead the spans that end to where they go."""
-    assert _exporter is not None
-    export = _export or _exporter.submit
-    if _config.tail_keep_one_in is not None:
-        rate = _config.traces_per_second
-        export = TailSampler(
-            export,
-            keep_one_in=_config.tail_keep_one_in,
-            slow=_config.tail_slow,
-            limit=None if rate is None else RateLimit(rate),
-        ).submit
-    set_sink(export)

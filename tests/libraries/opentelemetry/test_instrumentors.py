@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asynchooks import opentelemetry
+from asynchooks.opentelemetry.spans import name_and_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def memcached() -> Iterator[int]:
         thread.join()
 
 
-def scope_of(name: str) -> tuple[str, str]:
+def instrumentation(name: str) -> tuple[str, str]:
     distribution = f"opentelemetry-instrumentation-{name}"
     return f"opentelemetry.instrumentation.{name}", metadata.version(distribution)
 
@@ -52,7 +53,7 @@ def test_jinja2(connected: Trace) -> None:
     render = connected.named("jinja2.render")
     assert render.request is request
     assert render.parent == request.span.context
-    assert render.scope == scope_of("jinja2")
+    assert name_and_version(render.scope) == instrumentation("jinja2")
     assert connected.named("jinja2.compile").parent == request.span.context
 
 
@@ -79,7 +80,9 @@ def test_pymemcache(connected: Trace, memcached: int) -> None:
         client: Any = Client(("127.0.0.1", memcached))
         assert client.set("key", "value", noreply=False)
         client.close()
-    (span,) = (s for s in connected.spans if s.scope == scope_of("pymemcache"))
+    (span,) = (
+        s for s in connected.spans if name_and_version(s.scope) == instrumentation("pymemcache")
+    )
     assert span.parent == request.span.context
     assert span.kind.name == "CLIENT"
     assert memcached in span.attributes.values()

@@ -15,7 +15,6 @@ from opentelemetry.trace import SpanKind, StatusCode
 import asynchooks
 from asynchooks import opentelemetry, tracing
 from asynchooks.tracing import current_span, start_span, use_span
-from asynchooks.tracing.exporter import Exporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +45,8 @@ def sdk() -> Sdk:
 def ours(monkeypatch: pytest.MonkeyPatch, trace: Trace) -> Iterator[list[Any]]:
     """Tracing as it is installed, with what our own exporter is given."""
     exported: list[Any] = []
-    monkeypatch.setattr(Exporter, "submit", lambda self, span: exported.append(span))
+    monkeypatch.setattr(tracing, "release", exported.append)
+    monkeypatch.setenv("ASYNCHOOKS_TAIL_KEEP_ONE_IN", "1")  # everything comes by `release`
     tracing.install()
     yield exported
     opentelemetry.uninstall()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynchooks import tracing
-from asynchooks.tracing import RateLimit, Request, Span, StatusCode, TailSampler, set_sink
+from asynchooks.tracing import RateLimit, Request, Span, StatusCode, TailSampler, set_gate
 from asynchooks.tracing import tail as tail_module
 from asynchooks.tracing.quantiles import StreamingQuantile
 
@@ -27,7 +27,7 @@ def kept() -> Iterator[list[Span]]:
     """What tail sampling lets through."""
     spans: list[Span] = []
     yield spans
-    set_sink(None)
+    set_gate(None)
 
 
 def start(route: str = "/") -> Request:
@@ -46,7 +46,7 @@ def names(spans: list[Span]) -> list[str]:
 
 
 def test_spans_wait_for_the_end_of_their_request(kept: list[Span]) -> None:
-    set_sink(TailSampler(kept.append, keep_one_in=1).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=1).submit)
     request = start()
     Span("query", request=request).end()
     Span("of nobody").end()
@@ -58,7 +58,7 @@ def test_spans_wait_for_the_end_of_their_request(kept: list[Span]) -> None:
 
 
 def test_the_rest_is_dropped_one_in_so_many_is_kept(kept: list[Span]) -> None:
-    set_sink(TailSampler(kept.append, keep_one_in=4).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=4).submit)
     for _ in range(1000):
         request = start()
         Span("query", request=request).end()
@@ -83,7 +83,7 @@ def test_the_same_requests_are_kept_everywhere(kept: list[Span]) -> None:
 
 @pytest.mark.parametrize("failed", ["GET", "query"])
 def test_a_failed_request_is_kept(kept: list[Span], failed: str) -> None:
-    set_sink(TailSampler(kept.append, keep_one_in=NEVER).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=NEVER).submit)
     request = start()
     query = Span("query", request=request)
     (query if failed == "query" else request.span).set_status(StatusCode.ERROR)
@@ -93,14 +93,14 @@ def test_a_failed_request_is_kept(kept: list[Span], failed: str) -> None:
 
 
 def test_a_slow_request_is_kept_by_a_threshold(kept: list[Span]) -> None:
-    set_sink(TailSampler(kept.append, keep_one_in=NEVER, slow=0.5).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=NEVER, slow=0.5).submit)
     for seconds in (0.499, 0.5, 0.1, 2.0):
         finish(start(f"/{seconds}"), seconds)
     assert names(kept) == ["GET /0.5", "GET /2.0"]
 
 
 def test_a_slow_request_is_kept_by_what_is_usual_for_its_route(kept: list[Span]) -> None:
-    set_sink(TailSampler(kept.append, keep_one_in=NEVER).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=NEVER).submit)
     for number in range(200):
         finish(start("/fast"), 0.010 + number / 100_000)
         finish(start("/slow"), 1.0 + number / 1000)
@@ -115,7 +115,7 @@ def test_what_is_usual_is_forgotten_in_time(
     kept: list[Span], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tail_module, "_WINDOW", 300)
-    set_sink(TailSampler(kept.append, keep_one_in=NEVER).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=NEVER).submit)
     for seconds in (1.0, 0.01, 0.01):
         for _ in range(300):
             finish(start(), seconds)
@@ -129,7 +129,7 @@ def test_no_more_routes_are_known_than_so_many(
 ) -> None:
     monkeypatch.setattr(tail_module, "MAXIMUM_ROUTES", 3)
     sampler = TailSampler(kept.append, keep_one_in=NEVER)
-    set_sink(sampler.submit)
+    set_gate(sampler.submit)
     for route in ("/1", "/2", "/3", "/1", "/4"):
         finish(start(route))
     assert list(sampler._latencies) == ["GET /3", "GET /1", "GET /4"]
@@ -139,7 +139,7 @@ def test_a_request_that_does_not_end_is_kept_when_it_becomes_too_large(
     kept: list[Span], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tail_module, "MAXIMUM_WAITING", 3)
-    set_sink(TailSampler(kept.append, keep_one_in=NEVER).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=NEVER).submit)
     request = start()
     for number in range(5):
         Span(f"{number}", request=request).end()
@@ -150,7 +150,7 @@ def test_a_request_that_does_not_end_is_kept_when_it_becomes_too_large(
 
 def test_the_limit_is_hard(kept: list[Span]) -> None:
     limit = RateLimit(2.0, clock=lambda: 0.0)
-    set_sink(TailSampler(kept.append, keep_one_in=1, limit=limit).submit)
+    set_gate(TailSampler(kept.append, keep_one_in=1, limit=limit).submit)
     for number in range(5):
         request = start(f"/{number}")
         request.span.set_status(StatusCode.ERROR)
