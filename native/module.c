@@ -24,6 +24,7 @@
 #include "start_span.h"
 #include "steps.h"
 #include "tasks.h"
+#include "termination.h"
 #include "tracked.h"
 #include "wrappers.h"
 
@@ -506,6 +507,15 @@ static PyMethodDef functions[] = {
      "It records the nearest line of the user's own code as where it was started. It "
      "does "
      "not become\ncurrent; `use_span` does that. Whoever starts it ends it."},
+    {"guard_termination", termination_guard, METH_NOARGS,
+     "Have an unhandled SIGTERM wait until what has ended is sent."},
+    {"restore_termination", termination_restore, METH_NOARGS,
+     "The same again, after Python has put the default back."},
+    {"release_termination", termination_release, METH_NOARGS,
+     "Leave SIGTERM at its default."},
+    {"is_terminating", termination_is_due, METH_NOARGS,
+     "Whether the process dies as soon as what has ended is sent."},
+    {"mark_delivered", termination_delivered, METH_NOARGS, "It is sent."},
     {"new_span_id", new_span_id, METH_NOARGS, "A random 64-bit id that is not zero."},
     {NULL, NULL, 0, NULL},
 };

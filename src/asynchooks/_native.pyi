@@ -40,15 +40,20 @@ __all__ = (
     "encode_scope",
     "execution_async_id",
     "execution_async_resource",
+    "guard_termination",
     "install_callbacks",
     "introduce",
     "is_enabled",
+    "is_terminating",
     "live_counts",
+    "mark_delivered",
     "memory",
     "new_span_id",
     "origin",
     "recording_span",
     "release_span",
+    "release_termination",
+    "restore_termination",
     "root_async_id",
     "set_lookups",
     "set_options",
@@ -146,6 +151,11 @@ _Sampler: TypeAlias = Callable[
 _CallSite: TypeAlias = tuple[CodeType, int, tuple[tuple[CodeType, int], ...]]
 
 def new_span_id() -> int: ...
+def guard_termination() -> None: ...
+def restore_termination() -> None: ...
+def release_termination() -> None: ...
+def is_terminating() -> bool: ...
+def mark_delivered() -> None: ...
 def encode_resource(attributes: Mapping[str, AttributeValue], /) -> bytes: ...
 def encode_scope(
     name: str,

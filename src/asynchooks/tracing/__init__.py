@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks.tracing import tasks
+from asynchooks.tracing import tasks, termination
 from asynchooks.tracing.baggage import current_baggage, use_baggage
 from asynchooks.tracing.config import Config, disabled_instrumentations
 from asynchooks.tracing.current import (
@@ -118,6 +118,7 @@ def install() -> None:
         destination = make_destination(_config)
         if destination is not None:
             _exporter = Exporter(_config, destination)
+            termination.install()
         export_to(None)
     tasks.install()
 
@@ -129,6 +130,8 @@ def uninstall() -> None:
     set_gate(None)
     if _exporter is not None:
         _exporter.shutdown()
+        _native.set_span_buffer(None)
+        termination.uninstall()
         _exporter = None
     _config = Config(endpoint=None)
     _apply(_config)

@@ -6,12 +6,13 @@ import atexit
 import multiprocessing.util
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import asynchooks
 from asynchooks import _native
 from asynchooks._detached import call_detached
-from asynchooks._reporting import report_once
+from asynchooks._reporting import logger, report_once
 from asynchooks.tracing.current import suppress_tracing
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ("Destination", "Exporter", "Stats")
 
 # How long leaving the process may take, in seconds.
 EXIT_TIMEOUT = 2.0
+_WARNING_INTERVAL = 60.0
 
 
 class Stats(NamedTuple):
@@ -78,6 +80,10 @@ class Exporter:
         # Set when all that ended before they came was dealt with.
         self._flushes: list[threading.Event] = []
         self._is_closed = False
+        # The exporter's thread alone changes these.
+        self._refused = 0
+        self._reported = 0
+        self._warned_at = float("-inf")
 
     def stats(self) -> Stats:
         """The counters of this process."""
@@ -104,6 +110,7 @@ class Exporter:
         if self._thread is not None:
             self._thread.join(EXIT_TIMEOUT)
         self._buffer.close()
+        _native.release_termination()
         atexit.unregister(self.shutdown)
         self._at_process_exit.cancel()
         _open.discard(self)
@@ -114,6 +121,7 @@ class Exporter:
                 return
             thread = threading.Thread(target=self._run, name="asynchooks-export", daemon=True)
             self._thread = thread
+        _native.guard_termination()
         try:
             call_detached(thread.start)
         except RuntimeError:  # the interpreter is going down, or no more threads can be had
@@ -124,10 +132,14 @@ class Exporter:
         with suppress_tracing():
             while not self._is_closed:
                 self._buffer.wait(self._config.interval)
+                is_terminating = _native.is_terminating()
                 flushes, self._flushes = self._flushes, []
                 self._send_what_waits()
+                self._report_drops()
                 for done in flushes:
                     done.set()
+                if is_terminating:
+                    _native.mark_delivered()
         self._destination.close()
 
     def _send_what_waits(self) -> None:
@@ -144,7 +156,21 @@ class Exporter:
             except Exception:
                 report_once("tracing.export", "asynchooks could not export spans", exc_info=True)
             self._buffer.settle(sent, count - sent)
+            self._refused += count - sent
             left -= count
+
+    def _report_drops(self) -> None:
+        """What the destination refuses it speaks of itself."""
+        overflow = self.stats().dropped - self._refused
+        now = time.monotonic()
+        if overflow > self._reported and now - self._warned_at >= _WARNING_INTERVAL:
+            self._warned_at = now
+            logger.warning(
+                "asynchooks has dropped %d spans since its start: more ended than could be sent. "
+                "Sample fewer, or set OTEL_BSP_MAX_QUEUE_SIZE",
+                overflow,
+            )
+            self._reported = overflow
 
     def _resource(self) -> bytes:
         return _native.encode_resource(
