@@ -183,7 +183,9 @@ identify(Span *self, const SpanOptions *options)
 bool
 span_has_unsampled_children(const Span *self)
 {
-    return !self->is_sampled && !(sampler != NULL && sampler_decides_children);
+    bool is_asked =
+        sampler != NULL && (self->identity.is_remote || sampler_decides_children);
+    return !self->is_sampled && !is_asked;
 }
 
 /* Returns: a span without a name, tracked by the garbage collector, new, or NULL with an

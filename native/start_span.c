@@ -97,6 +97,9 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     if (parent == NULL) {
         return NULL;
     }
+    if (span_check(parent) && span_has_unsampled_children((Span *)parent)) {
+        return parent; /* nothing is known of either that would tell them apart */
+    }
     SpanOptions options = {
         .kind = values[1],
         .attributes = values[2],

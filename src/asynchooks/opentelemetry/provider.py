@@ -21,7 +21,7 @@ from asynchooks.opentelemetry.spans import (
     our_span,
     scope_of,
 )
-from asynchooks.tracing import current_span, flush, start_span
+from asynchooks.tracing import Span, current_span, flush, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -116,13 +116,17 @@ class Tracer(trace.ProxyTracer):
                 set_status_on_exception,
             )
         parent = current_span()
+        if context is not None:
+            parent = our_span(context, parent)
         span = start_span(
             str(name),
             kind=our_kind(kind),
-            parent=parent if context is None else our_span(context, parent),
+            parent=parent,
             start_time=start_time,
             scope=self._scope,
         )
+        if span is parent:  # not sampled: the API wants each to have an id of its own
+            span = Span(str(name), parent=parent, request=parent.request)
         api_span = ApiSpan(
             span, records_exception=record_exception, sets_status=set_status_on_exception
         )

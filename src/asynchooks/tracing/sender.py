@@ -160,7 +160,6 @@ class Sender:
     def _report_recovery(self) -> None:
         if self._is_failing:
             self._is_failing = False
-            self._warned_at = float("-inf")
             logger.info("asynchooks exports to %s again", self._config.endpoint)
 
 

@@ -1,170 +1,143 @@
-"""Which traces are recorded: at their beginning."""
+"""Spans that are not sampled, and who decides that."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asynchooks import tracing
+from asynchooks import _native
 from asynchooks.tracing import (
     Span,
     SpanContext,
+    SpanKind,
+    StatusCode,
     current_request,
     start_request,
     start_span,
-    use_request,
-)
-from asynchooks.tracing.sampling import (
-    SAMPLERS,
-    RateLimit,
-    Sampler,
-    always_off,
-    always_on,
-    limited,
-    parent_based,
-    set_sampler,
-    trace_id_ratio,
+    use_span,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SAMPLED = SpanContext(1, 2, 1, is_remote=True)
-NOT_SAMPLED = SpanContext(1, 2, 0, is_remote=True)
+    from tests.unit.tracing.conftest import Encoded
+
+UNSAMPLED = SpanContext(7, 8, trace_flags=0, is_remote=True)
 
 
-@pytest.fixture(autouse=True)
-def default_sampler() -> Iterator[None]:
-    yield
-    set_sampler(tracing.DEFAULT_SAMPLER)
+@pytest.fixture
+def asked() -> Iterator[list[Any]]:
+    """What the sampler was asked."""
+    yield []
+    _native.set_sampler(None)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        # Without a parent, below one that is sampled, below one that is not.
-        ("always_on", (True, True, True)),
-        ("always_off", (False, False, False)),
-        ("traceidratio", (False, False, False)),
-        ("parentbased_always_on", (True, True, False)),
-        ("parentbased_always_off", (False, True, False)),
-        ("parentbased_traceidratio", (False, True, False)),
-    ],
-)
-def test_samplers(name: str, expected: tuple[bool, bool, bool]) -> None:
-    sampler = SAMPLERS[name](0.0)
-    assert (sampler(None, 5), sampler(SAMPLED, 5), sampler(NOT_SAMPLED, 5)) == expected
-
-
-def test_a_ratio_is_of_the_random_part_of_the_trace_id_as_in_other_services() -> None:
-    sampler = trace_id_ratio(0.25)
-    quarter = 1 << 62
-    for high in (0, 1 << 100):
-        assert sampler(None, high | (quarter - 1))
-        assert not sampler(None, high | quarter)
-    assert trace_id_ratio(1.0)(None, (1 << 128) - 1)
-    assert not trace_id_ratio(0.0)(None, 0)
-
-
-def test_a_rate_limit() -> None:
-    now = 100.0
-    limit = RateLimit(2.0, clock=lambda: now)
-    assert [limit.take() for _ in range(3)] == [True, True, False]
-    now += 0.5
-    assert [limit.take() for _ in range(2)] == [True, False]
-    now += 60
-    assert [limit.take() for _ in range(3)] == [True, True, False]
-
-
-def test_less_than_one_a_second() -> None:
-    now = 0.0
-    limit = RateLimit(0.5, clock=lambda: now)
-    assert [limit.take(), limit.take()] == [True, False]
-    now = 1.0
-    assert not limit.take()
-    now = 2.0
-    assert limit.take()
-
-
-def test_a_limited_sampler_counts_only_what_is_sampled() -> None:
-    sampler = limited(parent_based(always_on), RateLimit(1.0, clock=lambda: 0.0))
-    assert not sampler(NOT_SAMPLED, 1)
-    assert sampler(SAMPLED, 1)
-    assert not sampler(SAMPLED, 1)
-
-
-def test_the_sampler_is_asked_once_a_trace(ended: list[Span]) -> None:
-    asked: list[tuple[SpanContext | None, int]] = []
-
-    def sampler(parent: SpanContext | None, trace_id: int) -> bool:
-        asked.append((parent, trace_id))
-        return True
-
-    set_sampler(sampler)
-    root = start_span("root", parent=None)
-    start_span("child", parent=root)
-    remote = start_span("server", parent=SAMPLED)
-    assert asked == [(None, root.context.trace_id), (SAMPLED, 1)]
-    assert remote.parent == SAMPLED
-
-
-@pytest.mark.parametrize("sampler", [always_on, always_off])
-def test_a_request_and_all_below_it_follow_one_decision(
-    ended: list[Span], engine: None, sampler: Sampler
-) -> None:
-    set_sampler(sampler)
-    request = start_request(request_id="r", method="GET", path="/", attributes={"a": 1})
-    request.route = "/"
-    with use_request(request):
-        child = start_span("child", attributes={"b": 2})
-        assert current_request() is request
-        assert (tracing.recording_span() is request.span) is (sampler is always_on)
-    child.end()
-    request.span.end()
-    is_recorded = sampler is always_on
-    assert tracing.is_sampled(request.span.context) is is_recorded
-    assert tracing.is_sampled(child.context) is is_recorded
-    assert child.context.trace_id == request.span.context.trace_id
-    assert child.request is request
-    assert [span.name for span in ended] == (["child", "GET /"] if is_recorded else [])
-    assert len(request.spans) == len(ended)
-
-
-def test_what_is_not_recorded_keeps_nothing() -> None:
-    set_sampler(always_off)
-    span = start_span("span", attributes={"a": 1})
+def test_nothing_is_kept_of_one_that_is_not_sampled(encoded: Encoded, ended: list[Span]) -> None:
+    span = Span("quiet", parent=UNSAMPLED, kind=SpanKind.SERVER, attributes={"a": 1})
+    assert not span.is_recording()
     span.set_attribute("b", 2)
     span.set_attributes({"c": 3})
-    span.add_event("event")
-    span.add_link(SAMPLED)
-    span.record_exception(LookupError())
-    span.set_status(tracing.StatusCode.ERROR)
-    span.update_name("other")
+    span.add_event("event", {"d": 4})
+    span.add_link(UNSAMPLED)
+    span.record_exception(ValueError("x"))
+    span.set_status(StatusCode.ERROR, "no")
+    span.update_name("loud")
     span.end()
-    assert not span.is_recording()
-    assert (dict(span.attributes), list(span.events), list(span.links)) == ({}, [], [])
+    span.add_event("late")
+    assert (span.name, span.kind) == ("quiet", SpanKind.SERVER)
+    assert (span.attributes, span.events, span.links) == ({}, [], [])
+    assert (span.dropped_attributes, span.dropped_events, span.dropped_links) == (0, 0, 0)
+    assert (span.status_code, span.status_description) == (StatusCode.UNSET, "")
+    assert (span.start_time, span.end_time, span.call_site) == (0, None, None)
+    assert ended == []
+    assert encoded.buffer.stats() == (0, 0, 0, 0)
 
 
-def test_tasks_of_an_unsampled_request_have_no_spans(engine: None) -> None:
-    import asyncio
+def test_it_has_an_identity_all_the_same() -> None:
+    span = Span("quiet", parent=UNSAMPLED)
+    assert span.parent == UNSAMPLED
+    assert span.context.trace_id == 7
+    assert span.context.span_id not in (0, 8)
+    assert span.context.trace_flags == 0
 
-    from asynchooks.tracing.current import task_spans
 
-    open_spans: list[int] = []
+def test_a_request_that_is_not_sampled_is_a_request(ended: list[Span]) -> None:
+    request = start_request(request_id="r", method="GET", path="/", parent=UNSAMPLED)
+    with use_span(request.span):
+        assert current_request() is request
+        child = start_span("query", attributes={"a": 1})
+        assert child.request is request
+        assert not child.is_recording()
+        child.end()
+    request.span.end()
+    assert request.start_time.year > 2000
+    assert request.spans == ()
+    assert ended == []
 
-    async def child() -> None:
-        open_spans.append(len(task_spans))
 
-    async def main() -> None:
-        with use_request(start_request(request_id="r", method="GET", path="/")):
-            await asyncio.create_task(child())
+def test_roots_are_decided_by_the_sampler(asked: list[Any]) -> None:
+    def sample(*question: Any) -> bool:
+        asked.append(question)
+        return bool(question[0] != "boring")
 
-    tracing.tasks.install()
-    try:
-        asyncio.run(main())
-        set_sampler(always_off)
-        asyncio.run(main())
-    finally:
-        tracing.tasks.uninstall()
-    assert open_spans == [1, 0]
+    _native.set_sampler(sample)
+    boring = Span("boring", kind=SpanKind.CLIENT, attributes={"a": 1})
+    other = Span("other")
+    child = Span("boring", parent=other)
+    assert not boring.is_recording()
+    assert other.is_recording()
+    assert child.is_recording()
+    assert boring.context.trace_flags == 0
+    assert other.context.trace_flags == 1
+    assert asked == [
+        ("boring", SpanKind.CLIENT, None, boring.context.trace_id, {"a": 1}),
+        ("other", SpanKind.INTERNAL, None, other.context.trace_id, None),
+    ]
+
+
+def test_it_may_decide_about_children_too(asked: list[Any]) -> None:
+    def sample(name: str, kind: SpanKind, parent: SpanContext | None, *more: Any) -> bool:
+        asked.append(parent)
+        return name == "yes"
+
+    _native.set_sampler(sample, True)
+    parent = start_span("no")
+    with use_span(parent):
+        child = start_span("yes")
+        assert child is not parent
+        assert child.is_recording()
+        grandchild = Span("no", parent=child)
+        assert not grandchild.is_recording()
+    assert asked == [None, parent.context, child.context]
+
+
+def test_it_may_add_attributes_and_a_trace_state(asked: list[Any], encoded: Encoded) -> None:
+    _native.set_sampler(lambda *question: (True, {"rate": 0.5}, "vendor=1"))
+    span = Span("root", attributes={"a": 1})
+    assert span.attributes == {"rate": 0.5, "a": 1}
+    assert span.context.trace_state == "vendor=1"
+    span.end()
+    assert encoded.span().trace_state == "vendor=1"
+    _native.set_sampler(lambda *question: (False, None, None))
+    assert not Span("root").is_recording()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_fails_is_reported_and_all_is_sampled(asked: list[Any]) -> None:
+    def fail(*question: Any) -> bool:
+        raise LookupError("on purpose")
+
+    _native.set_sampler(fail)
+    assert Span("root").is_recording()
+    _native.set_sampler(lambda *question: (True, 7, None))  # type: ignore[arg-type]
+    assert Span("root").is_recording()
+    assert Span("root").dropped_attributes == 1
+
+
+def test_children_of_what_is_not_sampled_are_it_itself() -> None:
+    parent = Span("quiet", parent=UNSAMPLED)
+    assert start_span("child", parent=parent) is parent
+    with use_span(parent):
+        assert start_span("child") is parent
+        assert start_span("root", parent=None).is_recording()
