@@ -10,6 +10,7 @@
 #include "internals.h"
 #include "jobs.h"
 #include "live.h"
+#include "otlp.h"
 #include "protocols.h"
 #include "random_ids.h"
 #include "scopes.h"
@@ -481,9 +482,9 @@ static PyMethodDef functions[] = {
      "Call a function with every span that ends."},
     {"set_span_buffer", span_buffer_set, METH_O,
      "Say where ended spans are encoded to; None: nowhere."},
-    {"encode_resource", span_buffer_encode_resource, METH_O,
+    {"encode_resource", otlp_encode_resource, METH_O,
      "The resource of a batch, for SpanBuffer.take()."},
-    {"encode_scope", (PyCFunction)(void (*)(void))span_buffer_encode_scope,
+    {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,
      METH_VARARGS | METH_KEYWORDS, "Who starts spans, for their `scope`."},
     {"set_span_gate", spans_set_gate, METH_O,
      "Hand every span that ends to a function, instead of encoding it."},

@@ -91,6 +91,9 @@ bool span_has_unsampled_children(const Span *self);
 /* Returns: a span of `type`, new, or NULL with an exception set. May run Python code: yes. */
 PyObject *span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options);
 
+/* Ends an open span and tells those that keep spans. May run Python code: yes. */
+void span_end_at(Span *self, uint64_t time);
+
 /* Python's functions: see module.c. */
 PyObject *spans_set_faces(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *spans_set_sampler(PyObject *module, PyObject *args);
