@@ -96,6 +96,11 @@ Scope_dealloc(Scope *self)
 static PyObject *
 Scope_enter(Scope *self, PyObject *unused)
 {
+    if (self->token != NULL) { /* it would be outside of itself */
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a scope that is in force is entered again; make another one");
+        return NULL;
+    }
     Scope *outer = scope_current(); /* owned */
     if (outer == NULL) {
         return NULL;
@@ -106,7 +111,8 @@ Scope_enter(Scope *self, PyObject *unused)
         return NULL;
     }
     Py_XSETREF(self->outer, outer);
-    Py_XSETREF(self->token, token);
+    self->token = token;
+    self->is_misplaced = false;
     Py_RETURN_NONE;
 }
 
@@ -194,7 +200,8 @@ static PyGetSetDef Scope_getset[] = {
 
 static PyMethodDef Scope_methods[] = {
     {"enter", (PyCFunction)Scope_enter, METH_NOARGS,
-     "enter($self, /)\n--\n\nPut the scope in force, over what is now."},
+     "enter($self, /)\n--\n\nPut the scope in force, over what is now. Not twice at a "
+     "time."},
     {"leave", (PyCFunction)Scope_leave, METH_NOARGS,
      "leave($self, /)\n--\n\nPut in force again what was before. Never fails: see the "
      "class."},
