@@ -265,6 +265,9 @@ def our_kind(kind: object) -> SpanKind:
     return SpanKind(kind.value + 1) if isinstance(kind, trace.SpanKind) else SpanKind.INTERNAL
 
 
+_PLAIN = (str, bool, int, float, bytes)
+
+
 def clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """Attributes as a span may hold them. What cannot be one is left out, or becomes text, and is
     reported once."""
@@ -274,7 +277,7 @@ def clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     for key, value in attributes.items():
         if not isinstance(key, str) or not key:
             _report("key", key)
-        elif isinstance(value, str | bool | int | float | bytes):
+        elif isinstance(value, _PLAIN):
             clean[key] = value
         elif value is not None:
             clean[key] = _clean(value)
