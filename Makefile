@@ -97,10 +97,7 @@ soak: $(VENV)/.installed
 	$(BIN)/python tests/soak/many_tasks.py --hooks $(N)
 
 # The page's own tests, and whether what is committed is what its source builds. Needs Node.
-test-bench-spans: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.spans $(BENCH_ARGS)
-
-page: ui/node_modules/.installed
+test-page: ui/node_modules/.installed
 	cd ui && npm test && npm run check
 
 ui/node_modules/.installed: ui/package-lock.json
