@@ -11,13 +11,10 @@ static PyTypeObject *scope_type = NULL;
 static PyObject *variable = NULL; /* ContextVar: a Scope */
 static Scope *outermost = NULL;   /* its default: nothing is in force */
 
-Scope *
-scope_current(void)
+/* Steals `found`. Returns: the innermost scope from there on outwards that is not misplaced, new. */
+static Scope *
+skip_misplaced(PyObject *found)
 {
-    PyObject *found = NULL; /* owned */
-    if (PyContextVar_Get(variable, (PyObject *)outermost, &found) < 0) {
-        return NULL;
-    }
     Scope *scope = (Scope *)found;
     while (scope->is_misplaced) {
         Scope *outer = scope->outer != NULL ? scope->outer : outermost;
@@ -25,6 +22,23 @@ scope_current(void)
         Py_SETREF(scope, outer);
     }
     return scope;
+}
+
+Scope *
+scope_current(void)
+{
+    PyObject *found = NULL; /* owned */
+    if (PyContextVar_Get(variable, (PyObject *)outermost, &found) < 0) {
+        return NULL;
+    }
+    return skip_misplaced(found);
+}
+
+PyObject *
+scopes_in(PyObject *module, PyObject *context)
+{
+    PyObject *found = PyObject_CallMethod(context, "get", "OO", variable, outermost);
+    return found != NULL ? (PyObject *)skip_misplaced(found) : NULL;
 }
 
 PyObject *

@@ -25,7 +25,8 @@ typedef struct Scope {
    always is one. May run Python code: no. */
 Scope *scope_current(void);
 
-/* Python's function: see module.c. */
+/* Python's functions: see module.c. */
+PyObject *scopes_in(PyObject *module, PyObject *context);
 PyObject *scopes_current(PyObject *module, PyObject *unused);
 
 /* Adds the type to the module, and makes the outermost scope. Returns: 0, or -1 with an exception

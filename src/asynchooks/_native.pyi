@@ -3,8 +3,9 @@
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context, ContextVar
 from types import CodeType, TracebackType
-from typing import Any, Final, Self, TypeAlias, final
+from typing import Any, Final, Self, TypeAlias, TypeVar, final
 
 from asynchooks.tracing.request import Request
 from asynchooks.tracing.span import (
@@ -16,21 +17,30 @@ from asynchooks.tracing.span import (
     StatusCode,
 )
 
+_Class = TypeVar("_Class", bound=type)
+
 __all__ = (
     "KINDS",
+    "MISSING",
+    "ContextState",
+    "Entry",
     "Hook",
     "Resource",
     "Scope",
     "Span",
     "SpanBuffer",
+    "Storage",
     "Wrapper",
     "after_fork_in_child",
     "async_id_of",
+    "become_again",
+    "become_nobody",
     "call_detached",
     "call_unheard",
     "configure",
     "configure_sites",
     "current_scope",
+    "contexts_of",
     "current_span",
     "delete_type_attribute",
     "drop_hooks",
@@ -52,9 +62,13 @@ __all__ = (
     "origin",
     "recording_span",
     "release_span",
+    "outermost_context",
+    "own_methods",
     "release_termination",
     "restore_termination",
     "root_async_id",
+    "set_greenlet_type",
+    "scope_in",
     "set_lookups",
     "set_options",
     "set_sampler",
@@ -79,6 +93,8 @@ __all__ = (
 
 # Every kind of resource, by name; the index is the kind's number in the core.
 KINDS: Final[tuple[str, ...]]
+# "No store", also as what a storage's variable holds. Not None, which is a store like any other.
+MISSING: Final[Any]
 
 def configure(step: object, wakeup: object, task: object) -> None: ...
 def configure_sites(
@@ -103,7 +119,14 @@ def root_async_id() -> int: ...
 def execution_async_resource() -> object | None: ...
 def async_id_of(resource: object, /) -> int: ...
 def start_root() -> int: ...
+def outermost_context() -> Context: ...
 def call_detached(fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def become_nobody() -> tuple[int, int, int, int, int]: ...
+def become_again(
+    frame: int, is_pushed: int, async_id: int, created_by: int, root: int, /
+) -> None: ...
+def contexts_of(resource: object, /) -> list[Context]: ...
+def own_methods(subclass: _Class, /) -> _Class: ...
 def origin(maker: object | None, /) -> tuple[int, int, int]: ...
 def track(
     resource: object, kind: int, type_name: str, origin: tuple[int, int, int] = ..., /
@@ -139,6 +162,7 @@ def snapshot(
 ]: ...
 def install_callbacks(loop_type: type, /) -> None: ...
 def uninstall_callbacks() -> None: ...
+def set_greenlet_type(greenlet_type: type | None, /) -> None: ...
 def set_type_attribute(owner: type, name: str, value: object) -> None: ...
 def delete_type_attribute(owner: type, name: str) -> None: ...
 
@@ -184,6 +208,7 @@ def set_span_limits(
 ) -> None: ...
 def set_task_spans(tasks: dict[int, tuple[Span, Span]], /) -> None: ...
 def current_scope() -> Scope: ...
+def scope_in(context: Context, /) -> Scope: ...
 def recording_span() -> Span | None: ...
 def set_span_gate(gate: Callable[[Span], object] | None, /) -> None: ...
 def release_span(span: Span, /) -> None: ...
@@ -310,6 +335,25 @@ class SpanBuffer:
     def close(self) -> None: ...
     def stats(self) -> tuple[int, int, int, int]: ...
 
+class Storage:
+    name: str
+    default: Any
+    _variable: ContextVar[Any]
+    def __init__(self, name: str, default: object) -> None: ...
+    def enter_with(self, store: Any, /) -> None: ...
+
+@final
+class Entry:
+    store: Any
+    use: Any
+    def __new__(cls, store: object, use: object, /) -> Entry: ...
+
+@final
+class ContextState:
+    def __new__(cls) -> ContextState: ...
+    def restore(self) -> None: ...
+    def empty(self) -> None: ...
+
 @final
 class Hook:
     def __new__(
@@ -349,7 +393,9 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | None = ...,
+        helper: Callable[..., Any] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def __wrapped__(self) -> Callable[..., Any]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks.tracing import tasks, termination
+from asynchooks.tracing import links, tasks, termination
 from asynchooks.tracing.baggage import current_baggage, use_baggage
 from asynchooks.tracing.config import Config, disabled_instrumentations
 from asynchooks.tracing.current import (
@@ -121,11 +121,13 @@ def install() -> None:
             termination.install()
         export_to(None)
     tasks.install()
+    links.install()
 
 
 def uninstall() -> None:
     """Send what waits, for at most 2 seconds, and record nothing more."""
     global _config, _exporter, _is_installed
+    links.uninstall()
     tasks.uninstall()
     set_gate(None)
     if _exporter is not None:

@@ -9,6 +9,8 @@ from asynchooks._native import current_span, recording_span, start_span
 from asynchooks.tracing.scope import Scope, current_scope
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from asynchooks.tracing.span import Span
 
 __all__ = (
@@ -16,6 +18,7 @@ __all__ = (
     "current_span",
     "is_suppressed",
     "recording_span",
+    "span_in",
     "start_span",
     "suppress_tracing",
     "task_spans",
@@ -33,6 +36,11 @@ _native.set_task_spans(task_spans)
 def context_span() -> Span | None:
     """The span that the contextvars context here holds, whatever task runs."""
     return current_scope().span
+
+
+def span_in(context: Context) -> Span | None:
+    """The span that another context holds."""
+    return _native.scope_in(context).span
 
 
 class use_span(Scope):
