@@ -12,8 +12,10 @@
 #include "internals.h"
 #include "jobs.h"
 #include "live.h"
+#include "otlp.h"
 #include "protocols.h"
 #include "random_ids.h"
+#include "scopes.h"
 #include "records.h"
 #include "registry.h"
 #include "resources.h"
@@ -568,13 +570,23 @@ static PyMethodDef functions[] = {
      "Call a function with every span that ends."},
     {"set_span_buffer", span_buffer_set, METH_O,
      "Say where ended spans are encoded to; None: nowhere."},
-    {"encode_resource", span_buffer_encode_resource, METH_O,
+    {"encode_resource", otlp_encode_resource, METH_O,
      "The resource of a batch, for SpanBuffer.take()."},
-    {"encode_scope", (PyCFunction)(void (*)(void))span_buffer_encode_scope,
+    {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,
      METH_VARARGS | METH_KEYWORDS, "Who starts spans, for their `scope`."},
-    {"set_span_sources", start_span_set_sources, METH_VARARGS,
-     "Say where the current span is kept: a ContextVar, that of suppression, tasks' "
-     "spans."},
+    {"set_span_gate", spans_set_gate, METH_O,
+     "Hand every span that ends to a function, instead of encoding it."},
+    {"release_span", spans_release, METH_O, "Encode an ended span, as without a gate."},
+    {"set_task_spans", start_span_set_tasks, METH_O, "Say where tasks' spans are kept."},
+    {"current_scope", scopes_current, METH_NOARGS,
+     "The innermost scope that is in force here. There always is one."},
+    {"scope_in", scopes_in, METH_O, "The innermost scope that is in force in a context."},
+    {"recording_span", start_span_recording, METH_NOARGS,
+     "The span below which a span started here would be recorded, or None: outside of "
+     "any, "
+     "in\na trace that is not sampled, and where tracing is suppressed. To be asked "
+     "before "
+     "anything\nis computed for a span."},
     {"current_span", start_span_current, METH_NOARGS,
      "The span that what runs here belongs to, or None."},
     {"start_span", (PyCFunction)(void (*)(void))start_span, METH_FASTCALL | METH_KEYWORDS,
@@ -611,9 +623,9 @@ module_exec(PyObject *module)
     if (learn_main_thread() < 0 || snapshot_prepare(module) < 0 ||
         hooks_add_type(module) < 0 || resources_add_type(module) < 0 ||
         wrappers_add_type(module) < 0 || protocols_add_type(module) < 0 ||
-        forks_prepare() < 0 || spans_add_type(module) < 0 ||
-        span_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
-        contexts_add_type(module) < 0) {
+        forks_prepare() < 0 || scopes_add_type(module) < 0 ||
+        spans_add_type(module) < 0 || span_buffer_add_type(module) < 0 ||
+        storages_add_types(module) < 0 || contexts_add_type(module) < 0) {
         return -1;
     }
     return 0;

@@ -332,3 +332,61 @@ otlp_write_span(Writer *self, const Span *span, PyObject *site_attributes)
     write_ids(self, &span->identity);
     write_message(self, 2, mark);
 }
+
+/* ---- What stands around the spans of a batch ---------------------------------------- */
+
+/* Returns: what is written, new, or NULL with an exception set. Frees the writer. */
+static PyObject *
+finish(Writer *writer)
+{
+    PyObject *bytes =
+        writer->has_failed
+            ? PyErr_NoMemory()
+            : PyBytes_FromStringAndSize(writer_bytes(writer), (Py_ssize_t)writer->size);
+    writer_free(writer);
+    return bytes;
+}
+
+PyObject *
+otlp_encode_resource(PyObject *module, PyObject *mapping)
+{
+    Attributes attributes = {0};
+    Writer writer = {0};
+    PyObject *result = NULL;
+    if (attributes_update(&attributes, mapping, UINT32_MAX) == 0) {
+        otlp_write_attributes(&writer, 1, &attributes);
+        otlp_write_message(&writer, 1, 0);
+        result = finish(&writer);
+    }
+    attributes_clear(&attributes);
+    return result;
+}
+
+PyObject *
+otlp_encode_scope(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"name", "version", "schema_url", "attributes", NULL};
+    /* Borrowed. */
+    PyObject *name;
+    PyObject *version = NULL;
+    PyObject *schema_url = NULL;
+    PyObject *mapping = NULL;
+    Attributes attributes = {0};
+    Writer writer = {0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|UUO:encode_scope", names, &name,
+                                     &version, &schema_url, &mapping)) {
+        return NULL;
+    }
+    if (attributes_update(&attributes, mapping, UINT32_MAX) == 0) {
+        otlp_write_text(&writer, 3, schema_url);
+        size_t mark = writer.size;
+        otlp_write_attributes(&writer, 3, &attributes);
+        otlp_write_text(&writer, 2, version);
+        otlp_write_text(&writer, 1, name);
+        otlp_write_message(&writer, 1, mark);
+        result = finish(&writer);
+    }
+    attributes_clear(&attributes);
+    return result;
+}

@@ -42,6 +42,10 @@ void otlp_write_message(Writer *self, unsigned field, size_t mark);
 
 #define OTLP_SPAN_ATTRIBUTES 9
 
+/* Python's functions: see module.c. */
+PyObject *otlp_encode_resource(PyObject *module, PyObject *mapping);
+PyObject *otlp_encode_scope(PyObject *module, PyObject *args, PyObject *kwargs);
+
 /* How many bytes a varint takes. */
 static inline size_t
 varint_size(uint64_t value)

@@ -3,8 +3,8 @@
 #include "forks.h"
 #include "otlp.h"
 #include "sites.h"
+#include "wakeup.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 /* Memory for spans that wait, as one piece. */
@@ -28,20 +28,12 @@ typedef struct Header {
     size_t size;
 } Header;
 
-/* Wakes one waiting thread. Never freed, only used again: who wakes needs no GIL. */
-typedef struct Signal {
-    struct Signal *next;
-    PyThread_type_lock
-        lock; /* held, but for the moment between a signal and its taking */
-    atomic_bool is_given;
-} Signal;
-
 typedef struct SpanBuffer {
     PyObject_HEAD PyObject *start; /* owned: called where a span comes and nobody waits */
     PyObject *scope; /* owned: bytes, of spans that have none of their own */
     Chunk *first;    /* owned */
     Chunk *last;
-    Signal *signal;
+    Wakeup *wakeup;
     size_t capacity; /* spans */
     size_t byte_limit;
     size_t batch;     /* spans */
@@ -55,71 +47,12 @@ typedef struct SpanBuffer {
     unsigned fork;     /* in which process this is */
     bool is_attended;  /* a thread takes what comes */
     bool is_closed;
-    atomic_bool is_woken;
 } SpanBuffer;
 
 static PyTypeObject *buffer_type = NULL; /* owned */
 PyObject *span_buffer = NULL;
-static _Atomic(SpanBuffer *) current =
-    NULL; /* borrowed: span_buffer, for who has no GIL */
-static Signal *free_signals = NULL;
+static _Atomic(Wakeup *) current = NULL; /* borrowed: of span_buffer */
 static Writer scratch;
-
-/* ---- Signals ------------------------------------------------------------------------- */
-
-/* Returns: a signal that nobody has given, or NULL where memory is short. */
-static Signal *
-signal_new(void)
-{
-    Signal *self = free_signals;
-    if (self != NULL) {
-        free_signals = self->next;
-        return self;
-    }
-    self = PyMem_RawCalloc(1, sizeof(Signal));
-    if (self == NULL) {
-        return NULL;
-    }
-    self->lock = PyThread_allocate_lock();
-    if (self->lock == NULL) {
-        PyMem_RawFree(self);
-        return NULL;
-    }
-    (void)PyThread_acquire_lock(self->lock, NOWAIT_LOCK);
-    return self;
-}
-
-static void
-signal_give(Signal *self)
-{
-    if (!atomic_exchange(&self->is_given, true)) {
-        PyThread_release_lock(self->lock);
-    }
-}
-
-/* Waits for the signal, for at most so long; -1: for ever. Without the GIL. */
-static void
-signal_take(Signal *self, long long microseconds)
-{
-    PyLockStatus status;
-    Py_BEGIN_ALLOW_THREADS status =
-        PyThread_acquire_lock_timed(self->lock, microseconds, 0);
-    Py_END_ALLOW_THREADS if (status == PY_LOCK_ACQUIRED)
-    {
-        atomic_store(&self->is_given, false);
-    }
-}
-
-/* Steals: self. */
-static void
-signal_free(Signal *self)
-{
-    if (PyThread_acquire_lock(self->lock, NOWAIT_LOCK)) {
-        atomic_store(&self->is_given, false);
-    }
-    self->next = free_signals;
-    free_signals = self;
-}
 
 /* ---- Chunks -------------------------------------------------------------------------- */
 
@@ -158,11 +91,13 @@ start_over(SpanBuffer *self)
     forget_all(self);
     self->in_flight = self->ended = self->sent = self->dropped = 0;
     self->is_attended = false;
-    atomic_store(&self->is_woken, false);
     /* The parent's thread may have held the lock. */
-    Signal *signal = signal_new();
-    if (signal != NULL) {
-        self->signal = signal;
+    Wakeup *wakeup = wakeup_new();
+    if (wakeup != NULL) {
+        if (atomic_load(&current) == self->wakeup) {
+            atomic_store(&current, wakeup);
+        }
+        self->wakeup = wakeup;
     }
 }
 
@@ -262,7 +197,7 @@ span_buffer_add(const Span *span)
         append(self, span->scope != NULL ? span->scope : self->scope) < 0) {
         self->dropped++;
     } else if (self->waiting == 1 || self->waiting == self->batch) {
-        signal_give(self->signal);
+        wakeup_give(self->wakeup);
     }
     if (scratch.capacity > MAXIMUM_SCRATCH) {
         writer_free(&scratch);
@@ -277,10 +212,10 @@ done:
 void
 span_buffer_wake(void)
 {
-    SpanBuffer *self = atomic_load(&current);
-    if (self != NULL) {
-        atomic_store(&self->is_woken, true);
-        signal_give(self->signal);
+    Wakeup *wakeup = atomic_load(&current);
+    if (wakeup != NULL) {
+        atomic_store(&wakeup->is_urgent, true);
+        wakeup_give(wakeup);
     }
 }
 
@@ -458,7 +393,8 @@ SpanBuffer_wait(SpanBuffer *self, PyObject *argument)
     }
     for (;;) {
         ensure_own(self);
-        if (atomic_exchange(&self->is_woken, false) || self->waiting >= self->batch) {
+        if (atomic_exchange(&self->wakeup->is_urgent, false) ||
+            self->waiting >= self->batch) {
             break;
         }
         long long microseconds = -1;
@@ -469,7 +405,7 @@ SpanBuffer_wait(SpanBuffer *self, PyObject *argument)
             }
             microseconds = (long long)((interval - waited) * 1e6) + 1;
         }
-        signal_take(self->signal, microseconds);
+        wakeup_take(self->wakeup, microseconds);
     }
     Py_RETURN_NONE;
 }
@@ -478,8 +414,8 @@ static PyObject *
 SpanBuffer_wake(SpanBuffer *self, PyObject *unused)
 {
     ensure_own(self);
-    atomic_store(&self->is_woken, true);
-    signal_give(self->signal);
+    atomic_store(&self->wakeup->is_urgent, true);
+    wakeup_give(self->wakeup);
     Py_RETURN_NONE;
 }
 
@@ -551,8 +487,8 @@ SpanBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL) {
         return NULL;
     }
-    self->signal = signal_new();
-    if (self->signal == NULL) {
+    self->wakeup = wakeup_new();
+    if (self->wakeup == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
@@ -588,8 +524,8 @@ SpanBuffer_dealloc(SpanBuffer *self)
     (void)SpanBuffer_clear(self);
     forget_all(self);
     Py_CLEAR(self->scope);
-    if (self->signal != NULL) {
-        signal_free(self->signal);
+    if (self->wakeup != NULL) {
+        wakeup_free(self->wakeup);
     }
     type->tp_free(self);
     Py_DECREF(type);
@@ -645,65 +581,9 @@ span_buffer_set(PyObject *module, PyObject *buffer)
         return NULL;
     }
     PyObject *found = buffer != Py_None ? Py_NewRef(buffer) : NULL; /* owned */
-    atomic_store(&current, (SpanBuffer *)found);
+    atomic_store(&current, found != NULL ? ((SpanBuffer *)found)->wakeup : NULL);
     Py_XSETREF(span_buffer, found);
     Py_RETURN_NONE;
-}
-
-/* Returns: what is written, new, or NULL with an exception set. Frees the writer. */
-static PyObject *
-finish(Writer *writer)
-{
-    PyObject *bytes =
-        writer->has_failed
-            ? PyErr_NoMemory()
-            : PyBytes_FromStringAndSize(writer_bytes(writer), (Py_ssize_t)writer->size);
-    writer_free(writer);
-    return bytes;
-}
-
-PyObject *
-span_buffer_encode_resource(PyObject *module, PyObject *mapping)
-{
-    Attributes attributes = {0};
-    Writer writer = {0};
-    PyObject *result = NULL;
-    if (attributes_update(&attributes, mapping, UINT32_MAX) == 0) {
-        otlp_write_attributes(&writer, 1, &attributes);
-        otlp_write_message(&writer, 1, 0);
-        result = finish(&writer);
-    }
-    attributes_clear(&attributes);
-    return result;
-}
-
-PyObject *
-span_buffer_encode_scope(PyObject *module, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"name", "version", "schema_url", "attributes", NULL};
-    /* Borrowed. */
-    PyObject *name;
-    PyObject *version = NULL;
-    PyObject *schema_url = NULL;
-    PyObject *mapping = NULL;
-    Attributes attributes = {0};
-    Writer writer = {0};
-    PyObject *result = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|UUO:encode_scope", names, &name,
-                                     &version, &schema_url, &mapping)) {
-        return NULL;
-    }
-    if (attributes_update(&attributes, mapping, UINT32_MAX) == 0) {
-        otlp_write_text(&writer, 3, schema_url);
-        size_t mark = writer.size;
-        otlp_write_attributes(&writer, 3, &attributes);
-        otlp_write_text(&writer, 2, version);
-        otlp_write_text(&writer, 1, name);
-        otlp_write_message(&writer, 1, mark);
-        result = finish(&writer);
-    }
-    attributes_clear(&attributes);
-    return result;
 }
 
 int

@@ -19,8 +19,6 @@ void span_buffer_wake(void);
 
 /* Python's functions: see module.c. */
 PyObject *span_buffer_set(PyObject *module, PyObject *buffer);
-PyObject *span_buffer_encode_resource(PyObject *module, PyObject *attributes);
-PyObject *span_buffer_encode_scope(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /* Adds the type to the module. Returns: 0, or -1 with an exception set. */
 int span_buffer_add_type(PyObject *module);

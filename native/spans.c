@@ -6,6 +6,7 @@
 #include "random_ids.h"
 #include "sites.h"
 #include "span_buffer.h"
+#include "span_recording.h"
 #include "span_views.h"
 
 #include <stddef.h>
@@ -18,48 +19,11 @@ static FreeList free_spans;
 /* Owned, or NULL. */
 static PyObject *sampler = NULL;
 static PyObject *sink = NULL;
+static PyObject *gate = NULL;
 static bool sampler_decides_children = false;
 
 /* Owned. */
 static PyObject *str_add_span = NULL;
-static PyObject *str_exception = NULL;
-static PyObject *str_error_type = NULL;
-static PyObject *str_late = NULL;
-
-/* ---- Times and numbers from Python -------------------------------------------------- */
-
-static inline bool
-is_given(PyObject *argument)
-{
-    return argument != NULL && argument != Py_None;
-}
-
-/* Of `argument`, or now. Returns: 0, or -1 with an exception set. */
-static int
-time_of(PyObject *argument, uint64_t *time)
-{
-    if (!is_given(argument)) {
-        *time = clock_realtime_ns();
-        return 0;
-    }
-    *time = PyLong_AsUnsignedLongLong(argument);
-    return *time == UINT64_MAX && PyErr_Occurred() ? -1 : 0;
-}
-
-/* Returns: a number below `count`, or -1 with an exception set. */
-static int
-number_of(PyObject *argument, int count, const char *what)
-{
-    long number = PyLong_AsLong(argument);
-    if (number == -1 && PyErr_Occurred()) {
-        return -1;
-    }
-    if (number < 0 || number >= count) {
-        PyErr_Format(PyExc_ValueError, "%R is no %s", argument, what);
-        return -1;
-    }
-    return (int)number;
-}
 
 /* ---- Beginning ---------------------------------------------------------------------- */
 
@@ -145,6 +109,14 @@ static int
 identify(Span *self, const SpanOptions *options)
 {
     bool is_child = is_given(options->parent);
+    if (is_given(options->context)) {
+        if (span_view_identity(options->context, &self->identity) < 0) {
+            return -1;
+        }
+        self->is_sampled = self->identity.flags & TRACE_FLAG_SAMPLED;
+        self->has_ended = true; /* for us: nothing can be set on it */
+        return 0;
+    }
     if (!is_child) {
         self->identity.trace_high = random_id();
         self->identity.trace_low = random_id();
@@ -165,7 +137,7 @@ identify(Span *self, const SpanOptions *options)
     }
     self->is_sampled = self->identity.flags & TRACE_FLAG_SAMPLED;
     if (sampler != NULL && !options->is_suppressed &&
-        (!is_child || sampler_decides_children)) {
+        (!is_child || self->parent_is_remote || sampler_decides_children)) {
         return ask_sampler(self, options);
     }
     return 0;
@@ -174,7 +146,9 @@ identify(Span *self, const SpanOptions *options)
 bool
 span_has_unsampled_children(const Span *self)
 {
-    return !self->is_sampled && !(sampler != NULL && sampler_decides_children);
+    bool is_asked =
+        sampler != NULL && (self->identity.is_remote || sampler_decides_children);
+    return !self->is_sampled && !is_asked;
 }
 
 /* Returns: a span without a name, tracked by the garbage collector, new, or NULL with an
@@ -206,7 +180,7 @@ span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options)
         goto error;
     }
     if (is_given(options->kind)) {
-        int kind = number_of(options->kind, SPAN_KIND_COUNT, "SpanKind");
+        int kind = span_number_of(options->kind, SPAN_KIND_COUNT, "SpanKind");
         if (kind < 0) {
             goto error;
         }
@@ -218,9 +192,12 @@ span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options)
     if (identify(self, options) < 0) {
         goto error;
     }
+    if (is_given(options->context)) {
+        return (PyObject *)self;
+    }
     if (!self->is_sampled) {
         if (is_given(options->start_time) &&
-            time_of(options->start_time, &self->start_time) < 0) {
+            span_time_of(options->start_time, &self->start_time) < 0) {
             goto error;
         }
         return (PyObject *)self;
@@ -236,7 +213,7 @@ span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options)
     if (options->wants_site) {
         self->site = site_with_callers_here();
     }
-    if (time_of(options->start_time, &self->start_time) < 0 ||
+    if (span_time_of(options->start_time, &self->start_time) < 0 ||
         attributes_update(&self->attributes, options->attributes,
                           span_limits.attributes) < 0) {
         goto error;
@@ -251,9 +228,9 @@ static Signature constructor = {
     .function = "Span",
     .required = 1,
     .positional = 1,
-    .count = 8,
+    .count = 9,
     .names = {"name", "kind", "parent", "request", "attributes", "start_time",
-              "call_site", "scope"},
+              "call_site", "scope", "context"},
 };
 
 static PyObject *
@@ -275,6 +252,7 @@ begin_with(PyTypeObject *type, PyObject *const *args, Py_ssize_t nargs, PyObject
         .start_time = values[5],
         .wants_site = wants_site,
         .scope = values[7],
+        .context = values[8],
     };
     return span_begin(type, values[0], &options);
 }
@@ -386,10 +364,17 @@ Span_dealloc(Span *self)
     }
 }
 
-static inline bool
-is_recording(const Span *self)
+/* What it raises is reported. Sets no exception. May run Python code: yes. */
+static void
+tell(PyObject *function, Span *self)
 {
-    return self->is_sampled && !self->has_ended;
+    PyObject *told = Py_NewRef(function);
+    PyObject *result = PyObject_CallOneArg(told, (PyObject *)self);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(told);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(told);
 }
 
 /* Tells those that keep spans. Trouble of theirs is reported, and nobody else's. */
@@ -404,22 +389,18 @@ tell_end(Span *self)
         }
         Py_XDECREF(result);
     }
-    if (span_buffer != NULL) {
+    if (gate != NULL) {
+        tell(gate, self);
+    } else if (span_buffer != NULL) {
         span_buffer_add(self);
     }
     if (sink != NULL) {
-        PyObject *told = Py_NewRef(sink);
-        result = PyObject_CallOneArg(told, (PyObject *)self);
-        if (result == NULL) {
-            PyErr_WriteUnraisable(told);
-        }
-        Py_XDECREF(result);
-        Py_DECREF(told);
+        tell(sink, self);
     }
 }
 
-static void
-end_at(Span *self, uint64_t time)
+void
+span_end_at(Span *self, uint64_t time)
 {
     self->has_ended = true;
     self->end_time = time;
@@ -430,7 +411,7 @@ static Signature end_signature = {
     .function = "end", .positional = 1, .count = 1, .names = {"end_time"}};
 
 static PyObject *
-Span_end(Span *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+span_end(Span *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *end_time; /* borrowed */
     uint64_t time;
@@ -441,300 +422,17 @@ Span_end(Span *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
         return NULL;
     }
     if (!self->has_ended) {
-        if (time_of(end_time, &time) < 0) {
+        if (span_time_of(end_time, &time) < 0) {
             return NULL;
         }
-        end_at(self, time);
-    }
-    Py_RETURN_NONE;
-}
-
-/* ---- What is set on it -------------------------------------------------------------- */
-
-static PyObject *
-Span_is_recording(Span *self, PyObject *unused)
-{
-    return PyBool_FromLong(is_recording(self));
-}
-
-static Signature set_attribute_signature = {.function = "set_attribute",
-                                            .required = 2,
-                                            .positional = 2,
-                                            .count = 2,
-                                            .names = {"key", "value"}};
-
-static PyObject *
-Span_set_attribute(Span *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    PyObject *values[2]; /* borrowed */
-    if (!is_recording(self)) {
-        Py_RETURN_NONE;
-    }
-    if (arguments_bind(&set_attribute_signature, args, nargs, kwnames, values) < 0 ||
-        attributes_set(&self->attributes, values[0], values[1], span_limits.attributes) <
-            0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-Span_set_attributes(Span *self, PyObject *mapping)
-{
-    if (is_recording(self) &&
-        attributes_update(&self->attributes, mapping, span_limits.attributes) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-/* Makes room for one more in an array that grows with its count: at 0, 4, 8, 16...
-   Returns: 0, or -1 with MemoryError set. */
-static int
-make_room(void **items, uint32_t count, size_t size)
-{
-    bool is_full = count == 0 || (count >= 4 && (count & (count - 1)) == 0);
-    if (is_full) {
-        void *grown = PyMem_Realloc(*items, (count > 0 ? count * 2 : 4) * size);
-        if (grown == NULL) {
-            (void)PyErr_NoMemory();
-            return -1;
-        }
-        *items = grown;
-    }
-    return 0;
-}
-
-/* Adds an event with the attributes of a mapping. Returns: 0, or -1 with an exception set. May
-   run Python code: yes. */
-static int
-add_event(Span *self, PyObject *name, PyObject *mapping, uint64_t time)
-{
-    if (self->event_count >= span_limits.events) {
-        self->dropped_events++;
-        return 0;
-    }
-    SpanEvent event = {.name = text_of(name), .timestamp = time};
-    if (event.name == NULL ||
-        attributes_update(&event.attributes, mapping, span_limits.event_attributes) < 0) {
-        goto error;
-    }
-    /* What ran for that may have added others. */
-    if (self->event_count >= span_limits.events) {
-        self->dropped_events++;
-        Py_DECREF(event.name);
-        attributes_clear(&event.attributes);
-        return 0;
-    }
-    if (make_room((void **)&self->events, self->event_count, sizeof(SpanEvent)) < 0) {
-        goto error;
-    }
-    self->events[self->event_count++] = event;
-    return 0;
-error:
-    Py_XDECREF(event.name);
-    attributes_clear(&event.attributes);
-    return -1;
-}
-
-/* An event after the end, when the span may have been sent already, comes as a child span of no
-   length, so that it is not lost. Returns: 0, or -1 with an exception set. */
-static int
-add_late_event(Span *self, PyObject *name, PyObject *mapping, uint64_t time)
-{
-    SpanOptions options = {
-        .parent = (PyObject *)self, .request = self->request, .is_suppressed = false};
-    Span *late = (Span *)span_begin(span_type, name, &options); /* owned */
-    if (late == NULL) {
-        return -1;
-    }
-    int status = 0;
-    if (late->is_sampled) {
-        late->start_time = time;
-        status = attributes_set(&late->attributes, str_late, Py_True,
-                                span_limits.attributes) < 0 ||
-                         add_event(late, name, mapping, time) < 0
-                     ? -1
-                     : 0;
-        if (status == 0) {
-            end_at(late, time);
-        }
-    }
-    Py_DECREF(late);
-    return status;
-}
-
-static Signature add_event_signature = {.function = "add_event",
-                                        .required = 1,
-                                        .positional = 3,
-                                        .count = 3,
-                                        .names = {"name", "attributes", "timestamp"}};
-
-static PyObject *
-Span_add_event(Span *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    PyObject *values[3]; /* borrowed */
-    uint64_t time;
-    if (!self->is_sampled) {
-        Py_RETURN_NONE;
-    }
-    if (arguments_bind(&add_event_signature, args, nargs, kwnames, values) < 0 ||
-        time_of(values[2], &time) < 0) {
-        return NULL;
-    }
-    int status = self->has_ended ? add_late_event(self, values[0], values[1], time)
-                                 : add_event(self, values[0], values[1], time);
-    if (status < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static Signature add_link_signature = {.function = "add_link",
-                                       .required = 1,
-                                       .positional = 2,
-                                       .count = 2,
-                                       .names = {"context", "attributes"}};
-
-static PyObject *
-Span_add_link(Span *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    PyObject *values[2]; /* borrowed */
-    if (!is_recording(self)) {
-        Py_RETURN_NONE;
-    }
-    if (arguments_bind(&add_link_signature, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    SpanLink link = {0};
-    if (span_check(values[0])) {
-        link.identity = ((Span *)values[0])->identity;
-        Py_XINCREF(link.identity.trace_state);
-    } else if (span_view_identity(values[0], &link.identity) < 0) {
-        return NULL;
-    }
-    if (attributes_update(&link.attributes, values[1], span_limits.link_attributes) < 0) {
-        goto error;
-    }
-    if (self->link_count >= span_limits.links) {
-        self->dropped_links++;
-        Py_XDECREF(link.identity.trace_state);
-        attributes_clear(&link.attributes);
-        Py_RETURN_NONE;
-    }
-    if (make_room((void **)&self->links, self->link_count, sizeof(SpanLink)) < 0) {
-        goto error;
-    }
-    self->links[self->link_count++] = link;
-    Py_RETURN_NONE;
-error:
-    Py_XDECREF(link.identity.trace_state);
-    attributes_clear(&link.attributes);
-    return NULL;
-}
-
-/* OK is final; only an ERROR has a description; nobody unsets. Returns: 0, or -1 with an
-   exception set. */
-static int
-set_status(Span *self, int code, PyObject *description)
-{
-    if (self->status_code == STATUS_OK || code == STATUS_UNSET) {
-        return 0;
-    }
-    PyObject *text = NULL; /* owned */
-    if (code == STATUS_ERROR && is_given(description)) {
-        text = text_of(description);
-        if (text == NULL) {
-            return -1;
-        }
-    }
-    self->status_code = (uint8_t)code;
-    Py_XSETREF(self->status_description, text);
-    return 0;
-}
-
-static Signature set_status_signature = {.function = "set_status",
-                                         .required = 1,
-                                         .positional = 2,
-                                         .count = 2,
-                                         .names = {"code", "description"}};
-
-static PyObject *
-Span_set_status(Span *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    PyObject *values[2]; /* borrowed */
-    if (!is_recording(self)) {
-        Py_RETURN_NONE;
-    }
-    if (arguments_bind(&set_status_signature, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    int code = number_of(values[0], STATUS_COUNT, "StatusCode");
-    if (code < 0 || set_status(self, code, values[1]) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static Signature record_exception_signature = {
-    .function = "record_exception",
-    .required = 1,
-    .positional = 3,
-    .count = 3,
-    .names = {"exception", "attributes", "timestamp"}};
-
-static PyObject *
-Span_record_exception(Span *self, PyObject *const *args, Py_ssize_t nargs,
-                      PyObject *kwnames)
-{
-    PyObject *values[3]; /* borrowed */
-    uint64_t time;
-    int status = -1;
-    if (!is_recording(self)) {
-        Py_RETURN_NONE;
-    }
-    if (arguments_bind(&record_exception_signature, args, nargs, kwnames, values) < 0 ||
-        time_of(values[2], &time) < 0) {
-        return NULL;
-    }
-    /* Owned. */
-    PyObject *described = span_view_exception(values[0]);
-    if (described == NULL) {
-        return NULL;
-    }
-    /* Borrowed. */
-    PyObject *type = PyTuple_GET_ITEM(described, 0);
-    PyObject *message = PyTuple_GET_ITEM(described, 1);
-    PyObject *attributes = PyTuple_GET_ITEM(described, 2);
-    if ((is_given(values[1]) && PyDict_Update(attributes, values[1]) < 0) ||
-        add_event(self, str_exception, attributes, time) < 0 ||
-        attributes_set(&self->attributes, str_error_type, type, span_limits.attributes) <
-            0 ||
-        set_status(self, STATUS_ERROR, message) < 0) {
-        goto error;
-    }
-    status = 0;
-error:
-    Py_DECREF(described);
-    return status == 0 ? Py_NewRef(Py_None) : NULL;
-}
-
-static PyObject *
-Span_update_name(Span *self, PyObject *name)
-{
-    if (is_recording(self)) {
-        PyObject *text = text_of(name);
-        if (text == NULL) {
-            return NULL;
-        }
-        Py_SETREF(self->name, text);
+        span_end_at(self, time);
     }
     Py_RETURN_NONE;
 }
 
 /* ---- The type ------------------------------------------------------------------------ */
 
-#define METHOD(name, flags) #name, (PyCFunction)(void (*)(void))Span_##name, flags
+#define METHOD(name, flags) #name, (PyCFunction)(void (*)(void))span_##name, flags
 #define FASTCALL METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef Span_methods[] = {
@@ -811,6 +509,26 @@ spans_set_sink(PyObject *module, PyObject *function)
 }
 
 PyObject *
+spans_set_gate(PyObject *module, PyObject *function)
+{
+    Py_XSETREF(gate, function != Py_None ? Py_NewRef(function) : NULL);
+    Py_RETURN_NONE;
+}
+
+PyObject *
+spans_release(PyObject *module, PyObject *span)
+{
+    if (!span_check(span)) {
+        PyErr_Format(PyExc_TypeError, "expected a Span, got %R", span);
+        return NULL;
+    }
+    if (span_buffer != NULL) {
+        span_buffer_add((Span *)span);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
 spans_set_limits(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {
@@ -835,12 +553,8 @@ int
 spans_add_type(PyObject *module)
 {
     str_add_span = PyUnicode_InternFromString("add_span");
-    str_exception = PyUnicode_InternFromString("exception");
-    str_error_type = PyUnicode_InternFromString("error.type");
-    str_late = PyUnicode_InternFromString("asynchooks.late");
     span_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Span_spec, NULL);
-    if (str_add_span == NULL || str_exception == NULL || str_error_type == NULL ||
-        str_late == NULL || span_type == NULL) {
+    if (str_add_span == NULL || span_type == NULL || span_recording_prepare() < 0) {
         return -1;
     }
     span_type->tp_vectorcall = Span_vectorcall;

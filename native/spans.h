@@ -71,6 +71,7 @@ typedef struct SpanOptions {
     PyObject *attributes;
     PyObject *start_time;
     PyObject *scope;
+    PyObject *context; /* a SpanContext: of a span that somebody else records */
     bool wants_site;
     bool
         is_suppressed; /* not sampled, whatever its parent is and the sampler would say */
@@ -90,10 +91,15 @@ bool span_has_unsampled_children(const Span *self);
 /* Returns: a span of `type`, new, or NULL with an exception set. May run Python code: yes. */
 PyObject *span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options);
 
+/* Ends an open span and tells those that keep spans. May run Python code: yes. */
+void span_end_at(Span *self, uint64_t time);
+
 /* Python's functions: see module.c. */
 PyObject *spans_set_faces(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *spans_set_sampler(PyObject *module, PyObject *args);
 PyObject *spans_set_sink(PyObject *module, PyObject *sink);
+PyObject *spans_set_gate(PyObject *module, PyObject *gate);
+PyObject *spans_release(PyObject *module, PyObject *span);
 PyObject *spans_set_limits(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /* Adds the type to the module. Returns: 0, or -1 with an exception set. */

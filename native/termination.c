@@ -125,6 +125,9 @@ install(void)
 PyObject *
 termination_guard(PyObject *module, PyObject *unused)
 {
+    if (getpid() == 1) {
+        Py_RETURN_NONE; /* the first process of a container does not die by what it leaves alone */
+    }
     if (atomic_load(&guarded_process) != getpid()) {
         if (!start_watching()) {
             Py_RETURN_NONE; /* no threads to be had: the signal kills as ever */

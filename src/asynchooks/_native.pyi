@@ -4,7 +4,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, ContextVar
-from types import CodeType
+from types import CodeType, TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, final
 
 from asynchooks.tracing.request import Request
@@ -26,6 +26,7 @@ __all__ = (
     "Entry",
     "Hook",
     "Resource",
+    "Scope",
     "Span",
     "SpanBuffer",
     "Storage",
@@ -38,6 +39,7 @@ __all__ = (
     "call_unheard",
     "configure",
     "configure_sites",
+    "current_scope",
     "contexts_of",
     "current_span",
     "delete_type_attribute",
@@ -58,20 +60,24 @@ __all__ = (
     "memory",
     "new_span_id",
     "origin",
+    "recording_span",
+    "release_span",
     "outermost_context",
     "own_methods",
     "release_termination",
     "restore_termination",
     "root_async_id",
     "set_greenlet_type",
+    "scope_in",
     "set_lookups",
     "set_options",
     "set_sampler",
     "set_span_buffer",
     "set_span_faces",
+    "set_span_gate",
     "set_span_limits",
     "set_span_sink",
-    "set_span_sources",
+    "set_task_spans",
     "set_transport_types",
     "set_type_attribute",
     "site_frames",
@@ -200,12 +206,12 @@ def set_span_limits(
     link_attributes: int = ...,
     value_length: int = ...,
 ) -> None: ...
-def set_span_sources(
-    current: ContextVar[Span | None],
-    suppressed: ContextVar[bool],
-    tasks: dict[int, tuple[Span, Span]],
-    /,
-) -> None: ...
+def set_task_spans(tasks: dict[int, tuple[Span, Span]], /) -> None: ...
+def current_scope() -> Scope: ...
+def scope_in(context: Context, /) -> Scope: ...
+def recording_span() -> Span | None: ...
+def set_span_gate(gate: Callable[[Span], object] | None, /) -> None: ...
+def release_span(span: Span, /) -> None: ...
 def set_sampler(sampler: _Sampler | None, decides_children: bool = ..., /) -> None: ...
 def set_span_sink(sink: Callable[[Span], object] | None, /) -> None: ...
 def set_span_buffer(buffer: SpanBuffer | None, /) -> None: ...
@@ -220,6 +226,26 @@ def start_span(
     scope: bytes | None = None,
 ) -> Span: ...
 
+class Scope:
+    span: Span | None
+    baggage: Mapping[str, Any] | None
+    attached: Mapping[str, object] | None
+    composed: tuple[Span | None, Any] | None
+    is_suppressed: bool
+    @property
+    def is_outermost(self) -> bool: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
 class Span:
     def __new__(
         cls,
@@ -232,6 +258,7 @@ class Span:
         start_time: int | None = None,
         call_site: bool = False,
         scope: bytes | None = None,
+        context: SpanContext | None = None,
     ) -> Self: ...
     @property
     def name(self) -> str: ...

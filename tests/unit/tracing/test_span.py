@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asynchooks import _native
-from asynchooks.tracing import Span, SpanContext, SpanKind, StatusCode, set_sink
+from asynchooks.tracing import (
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    set_sink,
+    start_request,
+    start_span,
+    use_span,
+)
 from asynchooks.tracing.request import MAXIMUM_SPANS, Request
 
 if TYPE_CHECKING:
@@ -327,3 +336,25 @@ assert len(set(ids)) == 5, ids
 assert 0 not in ids
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_nothing_is_left_of_them(encoded: Encoded) -> None:
+    def work(times: int) -> None:
+        for number in range(times):
+            request = start_request(request_id="r", method="GET", path="/")
+            with use_span(request.span):
+                span = start_span("part", attributes={"a": f"{number}", "b": [1, 2]})
+                span.add_event("event", {"n": number})
+                span.add_link(request.span, {"n": number})
+                span.record_exception(ValueError(str(number)))
+                _ = span.context, span.parent, span.attributes, span.events, span.links
+                span.end()
+                span.add_event("late")
+            request.span.end()
+            encoded.body()
+        gc.collect()
+
+    work(300)
+    before = sys.getallocatedblocks()
+    work(300)
+    assert sys.getallocatedblocks() - before < 100
