@@ -12,15 +12,25 @@ from asynchooks._imports import when_imported
 from asynchooks._patching import Patches
 from asynchooks._reporting import report_once
 from asynchooks.libraries import (
+    aiomysql,
     aiosqlite,
+    asyncmy,
     asyncpg,
     fastapi,
     httpx,
     hypercorn,
     logging,
+    psycopg,
+    psycopg2,
+    psycopg_pool,
+    pymongo,
+    pymysql,
+    redis,
+    sqlalchemy,
     sqlite3,
     starlette,
     uvicorn,
+    valkey,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +67,16 @@ LIBRARIES: tuple[Library, ...] = (
     sqlite3,
     aiosqlite,
     asyncpg,
+    psycopg,
+    psycopg_pool,
+    psycopg2,
+    pymysql,
+    aiomysql,
+    asyncmy,
+    sqlalchemy,
+    redis,
+    valkey,
+    pymongo,
     httpx,
     logging,
 )
@@ -89,17 +109,19 @@ def uninstall() -> None:
 
 
 def _install_one(library: Library, module: ModuleType) -> None:
-    if _is_supported(library):
+    if _is_supported(library, module):
         library.install(_patches, module)
 
 
-def _is_supported(library: Library) -> bool:
+def _is_supported(library: Library, module: ModuleType) -> bool:
     if library.SUPPORTED is None:
         return True
     try:
         version = metadata.version(library.NAME)
-    except metadata.PackageNotFoundError:
-        return True  # vendored, or on the path: there is nothing to compare
+    except metadata.PackageNotFoundError:  # vendored, or under another name (psycopg2-binary)
+        version = getattr(module, "__version__", "")
+        if not isinstance(version, str) or not _numbers(version):
+            return True  # there is nothing to compare
     first, below = library.SUPPORTED
     if _numbers(first) <= _numbers(version) < _numbers(below):
         return True
