@@ -1,7 +1,6 @@
 """A server for the tests of MySQL's drivers: `python mysql_server.py PORT`.
 
-It answers every query with one row, `desk`, and one that names the table `nowhere` with MySQL's
-error for that.
+It answers every query with one row, `desk`, and one about `nonsense` with MySQL's error for that.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from mysql_mimic.errors import ErrorCode, MysqlError
 
 class Desk(Session):
     async def query(self, expression: Any, sql: str, attrs: dict[str, str]) -> Any:
-        if "nowhere" in sql:
-            raise MysqlError("Table 'shop.nowhere' doesn't exist", ErrorCode.NO_SUCH_TABLE)
+        if "nonsense" in sql:
+            raise MysqlError("You have an error in your SQL syntax", ErrorCode.PARSE_ERROR)
         return [("desk",)], ["name"]
 
 

@@ -117,5 +117,6 @@ def _error_prefix(prefixes: dict[type, str], exc: Any) -> object:
     prefix = getattr(exc, "status_code", None) or prefixes.get(type(exc))
     if prefix is not None or not any(c.__name__ == "ResponseError" for c in type(exc).__mro__):
         return prefix
-    first = str(exc).partition(" ")[0]
+    # A pipeline puts its command before what the server said.
+    first = str(exc).rpartition("caused error: ")[2].partition(" ")[0]
     return first if first.isalpha() and first.isupper() else "ERR"
