@@ -148,7 +148,7 @@ def mongodb() -> Iterator[str]:
     with (
         tempfile.NamedTemporaryFile() as log,
         _running(
-            *(sys.executable, "-m", "nx_27017", "--data-dir", "memory", "--log-file", log.name),
+            *(sys.executable, "-m", "nx_27017.nx_27017", "--data-dir", "memory", "--log-file", log.name),
             *("--port", str(port)),
             port=port,
         ),
