@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -29,6 +30,11 @@ from asynchooks.tracing import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
+
+
+# What runs the servers that are written in Python. Not us, where we have old releases of what they
+# need in newer ones.
+SERVER_PYTHON = os.environ.get("ASYNCHOOKS_TEST_SERVER_PYTHON", sys.executable)
 
 
 class Trace:
@@ -136,7 +142,7 @@ def mysql_port() -> Iterator[int]:
     wheel carries MySQL itself."""
     port = _free_port()
     server = Path(__file__).with_name("mysql_server.py")
-    with _running(sys.executable, str(server), str(port), port=port):
+    with _running(SERVER_PYTHON, str(server), str(port), port=port):
         yield port
 
 
@@ -148,7 +154,7 @@ def mongodb() -> Iterator[str]:
     with (
         tempfile.NamedTemporaryFile() as log,
         _running(
-            *(sys.executable, "-m", "nx_27017.nx_27017", "--data-dir", "memory", "--log-file", log.name),
+            *(SERVER_PYTHON, "-m", "nx_27017.nx_27017", "--data-dir", "memory", "--log-file", log.name),
             *("--port", str(port)),
             port=port,
         ),
