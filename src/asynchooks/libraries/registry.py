@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
@@ -11,15 +12,25 @@ from asynchooks._imports import when_imported
 from asynchooks._patching import Patches
 from asynchooks._reporting import report_once
 from asynchooks.libraries import (
+    aiomysql,
     aiosqlite,
+    asyncmy,
     asyncpg,
     fastapi,
     httpx,
     hypercorn,
     logging,
+    psycopg,
+    psycopg2,
+    psycopg_pool,
+    pymongo,
+    pymysql,
+    redis,
+    sqlalchemy,
     sqlite3,
     starlette,
     uvicorn,
+    valkey,
 )
 from asynchooks.tracing import disabled_instrumentations
 
@@ -57,6 +68,16 @@ LIBRARIES: tuple[Library, ...] = (
     sqlite3,
     aiosqlite,
     asyncpg,
+    psycopg,
+    psycopg_pool,
+    psycopg2,
+    pymysql,
+    aiomysql,
+    asyncmy,
+    sqlalchemy,
+    redis,
+    valkey,
+    pymongo,
     httpx,
     logging,
 )
@@ -109,14 +130,14 @@ def _is_supported(library: Library) -> bool:
 
 
 def version_of(library: Library) -> str | None:
-    """Its version; None where that cannot be found: it comes with Python, is vendored, or is not
-    there."""
+    """Its version; None where that cannot be found: it comes with Python, or is not there."""
     if library.SUPPORTED is None:
         return None
     try:
         return metadata.version(library.NAME)
-    except metadata.PackageNotFoundError:
-        return None
+    except metadata.PackageNotFoundError:  # vendored, or under another name (psycopg2-binary)
+        version = getattr(sys.modules.get(library.MODULE), "__version__", None)
+        return version if isinstance(version, str) and _numbers(version) else None
 
 
 def is_supported(library: Library, version: str) -> bool:
