@@ -60,11 +60,12 @@ def enable(
             return
         if tracing and not _is_tracing:
             # Imported here: the engine alone must cost no more than itself.
-            from asynchooks import libraries
+            from asynchooks import libraries, opentelemetry
             from asynchooks import tracing as tracing_layer
 
             tracing_layer.install()
             libraries.install()
+            opentelemetry.install()
             _is_tracing = True
 
 
@@ -73,9 +74,10 @@ def disable() -> None:
     global _is_tracing
     with _lock:
         if _is_tracing:
-            from asynchooks import libraries
+            from asynchooks import libraries, opentelemetry
             from asynchooks import tracing as tracing_layer
 
+            opentelemetry.uninstall()
             libraries.uninstall()
             tracing_layer.uninstall()
             _is_tracing = False

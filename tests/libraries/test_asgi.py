@@ -349,7 +349,7 @@ def test_included_routers_of_fastapi(trace: Trace) -> None:
 def test_the_application_s_context_has_only_our_own_variables(trace: Trace) -> None:
     (answer,) = visit("uvicorn-h11", "/context")
     ours = {name for name in answer.json() if name.startswith("asynchooks.")}
-    known = {"asynchooks.current_span", "asynchooks.suppressed", "asynchooks.task_spans"}
+    known = {"asynchooks.scope", "asynchooks.task_spans"}
     assert ours <= known
 
 

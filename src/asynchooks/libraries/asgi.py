@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks._reporting import report_once
 from asynchooks.libraries.calls import step_out
+from asynchooks.libraries.http import known_method, record_headers, record_method
 from asynchooks.libraries.urls import redact_query
 from asynchooks.tracing import (
     Span,
     StatusCode,
     current_span,
-    extract_traceparent,
+    extract,
+    is_sampled,
     record_tasks,
     start_request,
+    use_request,
     use_span,
 )
 from asynchooks.tracing.identifiers import new_span_id
@@ -37,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ("TracedApplication",)
 
-_KNOWN_METHODS = frozenset(
-    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY")
-)
 # An id comes from outside and goes into log lines and headers: visible ASCII, and not long.
 _REQUEST_ID = re.compile(rb"[!-~]{1,200}")
 # The messages that carry the headers of an answer.
@@ -70,7 +70,7 @@ class TracedApplication:
             return
         response = _Response(request, send)
         # The context may be that of another request's `send`.
-        with use_span(request.span), record_tasks(True):
+        with use_request(request), record_tasks(True):
             try:
                 await self.app(scope, receive, response.send)
             except BaseException as exc:
@@ -84,7 +84,7 @@ class TracedApplication:
 class _Response:
     """Follows one response: its status, its last byte, and what runs after that."""
 
-    __slots__ = ("_background", "_ended_at", "_request", "_send", "_status")
+    __slots__ = ("_background", "_background_scope", "_ended_at", "_request", "_send", "_status")
 
     def __init__(self, request: Request, send: Send) -> None:
         self._request = request
@@ -92,6 +92,7 @@ class _Response:
         self._status: int | None = None
         self._ended_at: int | None = None  # ns since the epoch
         self._background: Span | None = None
+        self._background_scope: use_span | None = None
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -109,6 +110,8 @@ class _Response:
     def _begin(self, message: Message) -> Message:
         self._status = message.get("status", 101)  # of a websocket that is accepted
         headers = list(message.get("headers") or ())
+        if self._request.span.is_recording():
+            record_headers(self._request.span, "server", "response", headers)
         if not any(name.lower() == b"x-request-id" for name, _ in headers):
             headers.append((b"x-request-id", self._request.id.encode("latin-1")))
         return {**message, "headers": headers}
@@ -116,7 +119,7 @@ class _Response:
     def _end_response(self) -> None:
         """The server span is over. Code of this call that runs on from here is background."""
         span = self._request.span
-        if span.end_time is not None or self._ended_at is not None:
+        if span.end_time is not None or self._ended_at is not None or not is_sampled(span.context):
             return
         self._ended_at = time.time_ns()
         if self._status is not None and self._status >= 500:
@@ -130,8 +133,8 @@ class _Response:
             attributes={"asynchooks.background": True},
         )
         if current_span() is span:
-            # Left by the use_span around the call, like the server span.
-            use_span(self._background).__enter__()
+            self._background_scope = use_span(self._background)
+            self._background_scope.enter()
 
     def fail(self, exc: BaseException) -> None:
         if self._background is not None:
@@ -146,6 +149,8 @@ class _Response:
         if span.end_time is None:  # a websocket, a failure, an answer that was cut short
             self._set_status(span)
             span.end(self._ended_at)
+        if self._background_scope is not None:
+            self._background_scope.leave()
         background = self._background
         if background is not None and _did_something(background, self._request):
             background.end()
@@ -180,26 +185,23 @@ def _start(scope: Scope) -> Request:
     )
     is_websocket = scope["type"] == "websocket"
     method = "GET" if is_websocket else scope["method"]
+    parent, baggage = extract(lambda name: headers.get(name.encode(), b"").decode("latin-1"))
     request = start_request(
         request_id=request_id,
-        method="WEBSOCKET" if is_websocket else method if method in _KNOWN_METHODS else "HTTP",
+        method="WEBSOCKET" if is_websocket else known_method(method),
         path=scope["path"],
-        parent=extract_traceparent(
-            headers.get(b"traceparent", b"").decode("latin-1"),
-            headers.get(b"tracestate", b"").decode("latin-1"),
-        ),
+        parent=parent,
+        baggage=baggage,
     )
-    _describe(request.span, scope, method, headers)
+    if request.span.is_recording():
+        _describe(request.span, scope, method, headers)
+        record_headers(request.span, "server", "request", scope.get("headers") or ())
     return request
 
 
 def _describe(span: Span, scope: Scope, method: str, headers: dict[bytes, bytes]) -> None:
     set_attribute = span.set_attribute
-    if method in _KNOWN_METHODS:
-        set_attribute("http.request.method", method)
-    else:
-        set_attribute("http.request.method", "_OTHER")
-        set_attribute("http.request.method_original", method)
+    record_method(span, method)
     set_attribute("url.path", scope["path"])
     set_attribute("url.scheme", scope.get("scheme", "http"))
     if scope.get("query_string"):

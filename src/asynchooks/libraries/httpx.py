@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import traced
+from asynchooks.libraries.http import known_method, record_headers, record_method
 from asynchooks.libraries.urls import redact_url
 from asynchooks.tracing import (
     SpanKind,
     StatusCode,
     current_span,
-    format_traceparent,
+    inject,
     is_suppressed,
     start_span,
 )
@@ -44,29 +45,25 @@ def _begin(client: object, request: Any) -> Span | None:
     parent = current_span()
     if parent is None or is_suppressed():
         return None
-    url = request.url
-    span = start_span(
-        request.method,
-        kind=SpanKind.CLIENT,
-        parent=parent,
-        attributes={
-            "http.request.method": request.method,
-            "url.full": redact_url(str(url)),
-            "server.address": url.host,
-            "server.port": url.port or (443 if url.scheme == "https" else 80),
-        },
-    )
-    added = {}
+    span = start_span(known_method(request.method), kind=SpanKind.CLIENT, parent=parent)
+    if span.is_recording():
+        _describe(span, request)
     headers = request.headers
-    if "traceparent" not in headers:
-        added["traceparent"] = format_traceparent(span.context)
-        if span.context.trace_state and "tracestate" not in headers:
-            added["tracestate"] = span.context.trace_state
+    added = {name: value for name, value in inject(span.context).items() if name not in headers}
     if span.request is not None and "x-request-id" not in headers:
         added["x-request-id"] = span.request.id
     headers.update(added)
     vars(request)[_ADDED] = tuple(added)
     return span
+
+
+def _describe(span: Span, request: Any) -> None:
+    url = request.url
+    record_method(span, request.method)
+    span.set_attribute("url.full", redact_url(str(url)))
+    span.set_attribute("server.address", url.host)
+    span.set_attribute("server.port", url.port or (443 if url.scheme == "https" else 80))
+    record_headers(span, "client", "request", request.headers.raw)
 
 
 def _restore(client: object, request: Any) -> None:
@@ -75,9 +72,12 @@ def _restore(client: object, request: Any) -> None:
 
 
 def _finish(span: Span, response: Any) -> None:
+    if not span.is_recording():
+        return
     status = response.status_code
     span.set_attribute("http.response.status_code", status)
     span.set_attribute("network.protocol.version", response.http_version.removeprefix("HTTP/"))
     if status >= 400:
         span.set_attribute("error.type", str(status))
         span.set_status(StatusCode.ERROR)
+    record_headers(span, "client", "response", response.headers.raw)

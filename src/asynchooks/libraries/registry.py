@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 from importlib import metadata
@@ -22,6 +21,7 @@ from asynchooks.libraries import (
     starlette,
     uvicorn,
 )
+from asynchooks.tracing import disabled_instrumentations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,13 +67,12 @@ _stop_waiting: list[Callable[[], None]] = []
 
 def install() -> None:
     """Put every library in force that is not switched off by name in
-    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` (a list with commas)."""
+    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` (a list with commas; "*" is all of them)."""
     if _stop_waiting:
         return
-    disabled = {
-        name.strip()
-        for name in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
-    }
+    disabled = disabled_instrumentations()
+    if "*" in disabled:
+        return
     _stop_waiting.extend(
         when_imported(library.MODULE, partial(_install_one, library))
         for library in LIBRARIES

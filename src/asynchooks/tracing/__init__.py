@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from asynchooks.tracing import tasks
-from asynchooks.tracing.config import Config
+from asynchooks.tracing.baggage import current_baggage, use_baggage
+from asynchooks.tracing.config import Config, disabled_instrumentations
 from asynchooks.tracing.current import (
     current_span,
     is_suppressed,
+    recording_span,
     start_span,
     suppress_tracing,
     use_span,
 )
 from asynchooks.tracing.exporter import Exporter, Stats
-from asynchooks.tracing.propagation import extract_traceparent, format_traceparent
-from asynchooks.tracing.request import Request, current_request, request_of_root, start_request
+from asynchooks.tracing.limits import Limits
+from asynchooks.tracing.non_recording import NonRecordingSpan
+from asynchooks.tracing.propagation import (
+    extract,
+    extract_traceparent,
+    format_traceparent,
+    inject,
+    set_propagators,
+)
+from asynchooks.tracing.request import (
+    Request,
+    current_request,
+    request_of_root,
+    start_request,
+    use_request,
+)
+from asynchooks.tracing.sampling import (
+    RateLimit,
+    always_off,
+    is_sampled,
+    limited,
+    set_sampler,
+)
 from asynchooks.tracing.span import (
     Event,
     Link,
@@ -21,56 +46,103 @@ from asynchooks.tracing.span import (
     SpanContext,
     SpanKind,
     StatusCode,
+    set_limits,
     set_sink,
 )
+from asynchooks.tracing.tail import TailSampler
 from asynchooks.tracing.tasks import record_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = (
     "Event",
+    "Limits",
     "Link",
+    "NonRecordingSpan",
     "Request",
     "Span",
     "SpanContext",
     "SpanKind",
     "StatusCode",
+    "captured_headers",
+    "current_baggage",
     "current_request",
     "current_span",
+    "disabled_instrumentations",
+    "export_to",
+    "extract",
     "extract_traceparent",
     "flush",
     "format_traceparent",
+    "inject",
     "install",
+    "is_disabled",
+    "is_sampled",
     "is_suppressed",
     "record_tasks",
+    "recording_span",
     "request_of_root",
+    "set_limits",
+    "set_sampler",
     "set_sink",
     "start_request",
     "start_span",
     "stats",
     "suppress_tracing",
     "uninstall",
+    "use_baggage",
+    "use_request",
     "use_span",
 )
 
 _exporter: Exporter | None = None
+_config = Config(endpoint=None)
+# Where ended spans go instead of to the exporter.
+_export: Callable[[Span], None] | None = None
 
 
 def install() -> None:
-    """Export spans from now on to where the environment says, and make spans of tasks."""
-    global _exporter
+    """Record as the environment says, export to where it says, and make spans of tasks."""
+    global _exporter, _config
     if _exporter is None:
-        _exporter = Exporter(Config.from_environment())
-        set_sink(_exporter.submit)
+        _config = Config.from_environment()
+        _exporter = Exporter(_config)
+        _apply(_config)
+        _connect()
     tasks.install()
 
 
 def uninstall() -> None:
     """Send what waits, for at most 2 seconds, and record nothing more."""
-    global _exporter
+    global _exporter, _config, _export
     tasks.uninstall()
     if _exporter is not None:
         set_sink(None)
         _exporter.shutdown()
         _exporter = None
+    _export = None
+    _config = Config(endpoint=None)
+    _apply(_config)
+
+
+def export_to(export: Callable[[Span], None] | None) -> None:
+    """Hand the spans that are kept to `export` instead of sending them. None: send them."""
+    global _export
+    _export = export
+    if _exporter is not None:
+        _connect()
+
+
+def is_disabled() -> bool:
+    """Whether `OTEL_SDK_DISABLED` says that nothing is to be recorded."""
+    return _config.is_disabled
+
+
+def captured_headers(kind: str) -> frozenset[str]:
+    """The headers whose values are recorded, by their names in lower case. `kind` is
+    "server_request", "server_response", "client_request" or "client_response"."""
+    return _config.captured_headers.get(kind, frozenset())
 
 
 def flush(timeout: float = 2.0) -> bool:
@@ -81,3 +153,27 @@ def flush(timeout: float = 2.0) -> bool:
 def stats() -> Stats:
     """How many spans of this process have ended, were sent and were dropped."""
     return _exporter.stats() if _exporter is not None else Stats(0, 0, 0, 0)
+
+
+def _apply(config: Config) -> None:
+    set_limits(config.limits)
+    set_propagators(config.propagators)
+    sampler = always_off if config.is_disabled else config.sampler
+    if config.traces_per_second is not None and config.tail_keep_one_in is None:
+        sampler = limited(sampler, RateLimit(config.traces_per_second))
+    set_sampler(sampler)
+
+
+def _connect() -> None:
+    """Lead the spans that end to where they go."""
+    assert _exporter is not None
+    export = _export or _exporter.submit
+    if _config.tail_keep_one_in is not None:
+        rate = _config.traces_per_second
+        export = TailSampler(
+            export,
+            keep_one_in=_config.tail_keep_one_in,
+            slow=_config.tail_slow,
+            limit=None if rate is None else RateLimit(rate),
+        ).submit
+    set_sink(export)

@@ -25,9 +25,13 @@ def encode_spans(
     spans: Iterable[Span], resource: Mapping[str, AttributeValue], scope: str, version: str
 ) -> bytes:
     """The request that exports `spans` of one process, described by `resource`."""
-    scope_message = _text(1, scope) + _text(2, version)
-    scope_spans = _message(1, scope_message) + b"".join(_message(2, _span(s)) for s in spans)
-    resource_spans = _message(1, _attributes(1, resource)) + _message(2, scope_spans)
+    by_scope: dict[tuple[str, str], list[bytes]] = {}
+    for span in spans:
+        by_scope.setdefault(span.scope or (scope, version), []).append(_message(2, _span(span)))
+    resource_spans = _message(1, _attributes(1, resource)) + b"".join(
+        _message(2, _message(1, _text(1, name) + _text(2, version)) + b"".join(messages))
+        for (name, version), messages in by_scope.items()
+    )
     return _message(1, resource_spans)
 
 
@@ -50,6 +54,7 @@ def _span(span: Span) -> bytes:
         *(_message(11, _event(event)) for event in span.events),
         _number(12, span.dropped_events),
         *(_message(13, _link(link)) for link in span.links),
+        _number(14, span.dropped_links),
         _message(15, _text(2, span.status_description) + _number(3, span.status_code)),
         _flags(16, context, is_remote=span.parent is not None and span.parent.is_remote),
     ]

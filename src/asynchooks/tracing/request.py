@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks.tracing.current import current_span
-from asynchooks.tracing.span import Span, SpanContext, SpanKind
+from asynchooks.tracing.current import current_span, start_trace
+from asynchooks.tracing.scope import NO_BAGGAGE, Scope
+from asynchooks.tracing.span import SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asynchooks.tracing.span import AttributeValue
+    from asynchooks.tracing.span import AttributeValue, Span, SpanContext
 
-__all__ = ("Request", "current_request", "request_of_root", "start_request")
+__all__ = ("Request", "current_request", "request_of_root", "start_request", "use_request")
 
 # A request keeps its newest spans for whoever asks; all of them are exported all the same.
 MAXIMUM_SPANS = 1000
@@ -31,7 +33,8 @@ class Request:
         id: the request id: taken from `x-request-id`, or made.
         method, path: as they came.
         root_async_id: the root of every resource that this request causes.
-        span: the server span.
+        span: the server span. It records nothing where the request is not sampled.
+        baggage: what the caller sent along beside the trace.
     """
 
     __slots__ = (
@@ -39,11 +42,14 @@ class Request:
         "_route",
         "_spans",
         "_user",
+        "baggage",
         "id",
+        "is_kept",
         "method",
         "path",
         "root_async_id",
         "span",
+        "waiting",
     )
 
     def __init__(self, request_id: str, method: str, path: str, root_async_id: int) -> None:
@@ -52,6 +58,10 @@ class Request:
         self.path = path
         self.root_async_id = root_async_id
         self.span: Span
+        self.baggage: Mapping[str, str] = NO_BAGGAGE
+        # Tail sampling's: what has ended, and whether it is exported, once that is decided.
+        self.waiting: deque[Span] = deque()
+        self.is_kept: bool | None = None
         self._route: str | None = None
         self._user: str | None = None
         self._spans: list[Span] = []
@@ -110,19 +120,33 @@ def start_request(
     path: str,
     parent: SpanContext | None = None,
     attributes: Mapping[str, AttributeValue] | None = None,
+    baggage: Mapping[str, str] = NO_BAGGAGE,
 ) -> Request:
     """Begin a request: a new root, whatever was current before, and its server span.
 
-    `parent` is the caller's span from `traceparent`. The caller makes `request.span` current and
-    ends it.
+    `parent` and `baggage` are what the caller sent in its headers. Whoever calls this puts the
+    request in force by `use_request`, and ends `request.span`.
     """
     request = Request(request_id, method, path, _native.start_root())
     _by_root[request.root_async_id] = request
-    request.span = Span(
+    request.baggage = baggage
+    request.span = start_trace(
         method, kind=SpanKind.SERVER, parent=parent, request=request, attributes=attributes
     )
     request.span.set_attribute("asynchooks.request_id", request_id)
     return request
+
+
+class use_request(Scope):
+    """`with use_request(request):` what runs inside belongs to `request`, and to nothing that was
+    in force before: on a kept connection that may be the previous request."""
+
+    __slots__ = ()
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        self.span = request.span
+        self.baggage = request.baggage
 
 
 def current_request() -> Request | None:

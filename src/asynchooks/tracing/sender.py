@@ -58,11 +58,12 @@ class Sender:
         `timeout` seconds an attempt; `give_up` ends the waiting in between."""
         if self._config.endpoint is None:
             return Outcome.REFUSED
-        compressed = gzip.compress(body, compresslevel=1)
+        if self._config.compression == "gzip":
+            body = gzip.compress(body, compresslevel=1)
         trouble = ""
         for attempt in range(_MAXIMUM_ATTEMPTS):
             try:
-                status, reason, retry_after = self._post(compressed)
+                status, reason, retry_after = self._post(body)
             except (OSError, http.client.HTTPException) as exc:
                 self.close()
                 trouble = f"{type(exc).__name__}: {exc}"
@@ -98,10 +99,11 @@ class Sender:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         headers = {
             "Content-Type": "application/x-protobuf",
-            "Content-Encoding": "gzip",
             "User-Agent": "asynchooks",
             **self._config.headers,
         }
+        if self._config.compression == "gzip":
+            headers["Content-Encoding"] = "gzip"
         connection.request("POST", target, body, headers)
         response = connection.getresponse()
         response.read(64 * 1024)

@@ -8,24 +8,31 @@ from __future__ import annotations
 import time
 import traceback
 from enum import IntEnum
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from asynchooks.tracing.identifiers import new_span_id, new_trace_id
+from asynchooks.tracing.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from asynchooks.sites import CallSite
+    from asynchooks.tracing.limits import Limits
     from asynchooks.tracing.request import Request
 
     AttributeValue = str | bool | int | float | Sequence[str] | Sequence[int] | Sequence[float]
 
-__all__ = ("Event", "Link", "Span", "SpanContext", "SpanKind", "StatusCode", "set_sink")
-
-# OpenTelemetry's default limits, and one for values, which it leaves unlimited.
-MAXIMUM_ATTRIBUTES = 128
-MAXIMUM_EVENTS = 128
-MAXIMUM_VALUE_LENGTH = 16 * 1024
+__all__ = (
+    "Event",
+    "Link",
+    "Span",
+    "SpanContext",
+    "SpanKind",
+    "StatusCode",
+    "set_limits",
+    "set_sink",
+)
 
 
 class SpanKind(IntEnum):
@@ -71,6 +78,15 @@ class Link(NamedTuple):
     attributes: dict[str, AttributeValue]
 
 
+_limits = DEFAULT_LIMITS
+
+
+def set_limits(limits: Limits) -> None:
+    """How much a span may hold, from now on."""
+    global _limits
+    _limits = limits
+
+
 def _drop(span: Span) -> None:
     """Where ended spans go while nothing exports them."""
 
@@ -93,6 +109,7 @@ class Span:
         "context",
         "dropped_attributes",
         "dropped_events",
+        "dropped_links",
         "end_time",
         "events",
         "kind",
@@ -100,6 +117,7 @@ class Span:
         "name",
         "parent",
         "request",
+        "scope",
         "start_time",
         "status_code",
         "status_description",
@@ -115,6 +133,7 @@ class Span:
         attributes: Mapping[str, AttributeValue] | None = None,
         start_time: int | None = None,
         call_site: CallSite | None = None,
+        scope: tuple[str, str] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -133,9 +152,11 @@ class Span:
         self.links: list[Link] = []
         self.dropped_attributes = 0
         self.dropped_events = 0
+        self.dropped_links = 0
         self.status_code = StatusCode.UNSET
         self.status_description = ""
         self.call_site = call_site
+        self.scope = scope
         if attributes:
             self.set_attributes(attributes)
 
@@ -148,17 +169,15 @@ class Span:
         return self.end_time is None
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
-        """Set one attribute. A string longer than 16 KiB is cut; the 129th key is counted as
+        """Set one attribute. A string that is too long is cut; one key too many is counted as
         dropped. Nothing happens after the end."""
         if self.end_time is not None:
             return
         attributes = self.attributes
-        if len(attributes) >= MAXIMUM_ATTRIBUTES and key not in attributes:
+        if len(attributes) >= _limits.attributes and key not in attributes:
             self.dropped_attributes += 1
             return
-        if isinstance(value, str) and len(value) > MAXIMUM_VALUE_LENGTH:
-            value = value[:MAXIMUM_VALUE_LENGTH]
-        attributes[key] = value
+        attributes[key] = _cut(value)
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set several attributes."""
@@ -178,13 +197,13 @@ class Span:
         """
         if timestamp is None:
             timestamp = time.time_ns()
-        event = Event(name, timestamp, dict(attributes or {}))
+        event = Event(name, timestamp, _limited(attributes, _limits.event_attributes))
         if self.end_time is not None:
             late = Span(name, parent=self.context, request=self.request, start_time=timestamp)
             late.attributes["asynchooks.late"] = True
             late.events.append(event)
             late.end(timestamp)
-        elif len(self.events) < MAXIMUM_EVENTS:
+        elif len(self.events) < _limits.events:
             self.events.append(event)
         else:
             self.dropped_events += 1
@@ -193,8 +212,12 @@ class Span:
         self, context: SpanContext, attributes: Mapping[str, AttributeValue] | None = None
     ) -> None:
         """Relate this span to another that is not its parent."""
-        if self.end_time is None:
-            self.links.append(Link(context, dict(attributes or {})))
+        if self.end_time is not None:
+            return
+        if len(self.links) < _limits.links:
+            self.links.append(Link(context, _limited(attributes, _limits.link_attributes)))
+        else:
+            self.dropped_links += 1
 
     def record_exception(self, exception: BaseException) -> None:
         """Record `exception` as the reason why this span failed."""
@@ -207,7 +230,7 @@ class Span:
                 "exception.type": name,
                 "exception.message": _safe_str(exception),
                 "exception.stacktrace": "".join(traceback.format_exception(exception))[
-                    -MAXIMUM_VALUE_LENGTH:
+                    -_limits.value_length :
                 ],
             },
         )
@@ -237,17 +260,20 @@ class Span:
         _sink(self)
 
 
-class NonRecordingSpan(Span):
-    """What `start_span` gives where tracing is suppressed: it goes nowhere."""
+def _cut(value: AttributeValue) -> AttributeValue:
+    longest = _limits.value_length
+    if isinstance(value, str):
+        return value[:longest] if len(value) > longest else value
+    if isinstance(value, list | tuple):
+        return [v[:longest] if isinstance(v, str) else v for v in value]
+    return value
 
-    __slots__ = ()
 
-    def is_recording(self) -> bool:
-        return False
-
-    def end(self, end_time: int | None = None) -> None:
-        if self.end_time is None:
-            self.end_time = self.start_time
+def _limited(
+    attributes: Mapping[str, AttributeValue] | None, count: int
+) -> dict[str, AttributeValue]:
+    """The first `count` of some attributes, and none of them too long."""
+    return {key: _cut(value) for key, value in islice((attributes or {}).items(), count)}
 
 
 def _qualified_name(cls: type) -> str:

@@ -29,7 +29,7 @@ def test_by_default_spans_go_to_the_viewer() -> None:
     config = read()
     assert config.endpoint == "http://127.0.0.1:4318/v1/traces"
     assert config.headers == {}
-    assert config.timeout == 5.0
+    assert config.timeout == 10.0
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_timeout_is_in_milliseconds() -> None:
 
 @pytest.mark.parametrize("text", ["soon", "-1", "0", "nan", "inf"])
 def test_a_timeout_that_is_none_is_reported(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert read(OTEL_EXPORTER_OTLP_TIMEOUT=text).timeout == 5.0
+    assert read(OTEL_EXPORTER_OTLP_TIMEOUT=text).timeout == 10.0
     assert text in caplog.records[0].getMessage()
 
 

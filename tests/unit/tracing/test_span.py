@@ -7,8 +7,8 @@ import gc
 import pytest
 
 from asynchooks.tracing import Span, SpanContext, SpanKind, StatusCode
+from asynchooks.tracing.limits import DEFAULT_LIMITS
 from asynchooks.tracing.request import MAXIMUM_SPANS, Request
-from asynchooks.tracing.span import MAXIMUM_ATTRIBUTES, MAXIMUM_EVENTS, MAXIMUM_VALUE_LENGTH
 
 
 def test_a_span_without_parent_begins_a_trace() -> None:
@@ -65,19 +65,19 @@ def test_an_event_after_the_end_comes_as_a_child(ended: list[Span]) -> None:
 
 def test_limits_are_counted() -> None:
     span = Span("full")
-    for number in range(MAXIMUM_ATTRIBUTES + 5):
+    for number in range(DEFAULT_LIMITS.attributes + 5):
         span.set_attribute(f"key-{number}", number)
     span.set_attribute("key-0", "changed")
-    for _ in range(MAXIMUM_EVENTS + 3):
+    for _ in range(DEFAULT_LIMITS.events + 3):
         span.add_event("event")
-    assert (len(span.attributes), span.dropped_attributes) == (MAXIMUM_ATTRIBUTES, 5)
+    assert (len(span.attributes), span.dropped_attributes) == (DEFAULT_LIMITS.attributes, 5)
     assert span.attributes["key-0"] == "changed"
-    assert (len(span.events), span.dropped_events) == (MAXIMUM_EVENTS, 3)
+    assert (len(span.events), span.dropped_events) == (DEFAULT_LIMITS.events, 3)
 
 
 def test_a_long_value_is_cut() -> None:
-    span = Span("long", attributes={"text": "x" * (MAXIMUM_VALUE_LENGTH + 1)})
-    assert span.attributes["text"] == "x" * MAXIMUM_VALUE_LENGTH
+    span = Span("long", attributes={"text": "x" * (DEFAULT_LIMITS.value_length + 1)})
+    assert span.attributes["text"] == "x" * DEFAULT_LIMITS.value_length
 
 
 def test_an_exception_is_recorded_with_its_stack() -> None:
