@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
 from asynchooks._reporting import report_once
+from asynchooks.tracing import suppress_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     # Puts back what `Begin` has changed in the arguments.
     Restore = Callable[..., None]
 
-__all__ = ("fail", "guarded", "step_out", "traced")
+__all__ = ("fail", "guarded", "step_out", "traced", "unrecorded")
 
 
 def guarded(
@@ -103,3 +104,18 @@ def fail(span: Span | None, exc: BaseException) -> None:
     if span is not None:
         span.record_exception(exc)
         span.end()
+
+
+def unrecorded(original: Any) -> Any:
+    """A wrapper of a function whose parts are no spans of their own: it is one as a whole."""
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with suppress_tracing():
+            try:
+                return original(*args, **kwargs)
+            except BaseException as exc:
+                step_out(exc)
+                raise
+
+    return call

@@ -11,14 +11,18 @@ from asynchooks._imports import when_imported
 from asynchooks._patching import Patches
 from asynchooks._reporting import report_once
 from asynchooks.libraries import (
+    aiohttp_client,
     aiosqlite,
     asyncpg,
     fastapi,
+    http_client,
     httpx,
     hypercorn,
     logging,
+    requests,
     sqlite3,
     starlette,
+    urllib3,
     uvicorn,
 )
 from asynchooks.tracing import disabled_instrumentations
@@ -58,6 +62,10 @@ LIBRARIES: tuple[Library, ...] = (
     aiosqlite,
     asyncpg,
     httpx,
+    aiohttp_client,
+    requests,
+    urllib3,
+    http_client,
     logging,
 )
 
