@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     # Puts back what `Begin` has changed in the arguments.
     Restore = Callable[..., None]
 
-__all__ = ("fail", "guarded", "step_out", "traced", "unrecorded")
+__all__ = ("fail", "guarded", "replacing_argument", "step_out", "traced", "unrecorded")
 
 
 def guarded(
@@ -119,3 +119,27 @@ def unrecorded(original: Any) -> Any:
                 raise
 
     return call
+
+
+def replacing_argument(
+    position: int, name: str, convert: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """A wrapper, for `Patches.wrap`, of a function that is called with `convert(argument)` instead
+    of the argument at this position, or of this name."""
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name in kwargs:
+                kwargs[name] = convert(kwargs[name])
+            elif len(args) > position:
+                args = (*args[:position], convert(args[position]), *args[position + 1 :])
+            try:
+                return original(*args, **kwargs)
+            except BaseException as exc:
+                step_out(exc)
+                raise
+
+        return call
+
+    return make

@@ -12,18 +12,27 @@ from asynchooks._patching import Patches
 from asynchooks._reporting import report_once
 from asynchooks.libraries import (
     aiohttp_client,
+    aiohttp_server,
     aiosqlite,
     asyncpg,
+    daphne,
     fastapi,
+    granian,
+    gunicorn,
     http_client,
     httpx,
     hypercorn,
     logging,
     requests,
+    sanic,
     sqlite3,
     starlette,
+    tornado,
     urllib3,
     uvicorn,
+    waitress,
+    werkzeug,
+    wsgiref,
 )
 from asynchooks.tracing import disabled_instrumentations
 
@@ -56,6 +65,15 @@ class Library(Protocol):
 LIBRARIES: tuple[Library, ...] = (
     uvicorn,
     hypercorn,
+    daphne,
+    granian,
+    gunicorn,
+    waitress,
+    werkzeug,
+    wsgiref,
+    aiohttp_server,
+    tornado,
+    sanic,
     starlette,
     fastapi,
     sqlite3,
