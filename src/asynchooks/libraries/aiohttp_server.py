@@ -44,7 +44,7 @@ def _make_handle_request(module: Any) -> Any:
                 result = await original(self, request, start_time, handler)
                 response = result[0]
                 answer.begin(response.status, _encoded(response.headers))
-                answer.add(response.body_length)
+                answer.add(response.content_length or 0)  # of one that is not streamed
                 return result
 
         return _handle_request

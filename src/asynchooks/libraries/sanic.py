@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded, step_out
 from asynchooks.libraries.incoming import answering, start_incoming
+from asynchooks.libraries.routes import record_failure
 from asynchooks.tracing import current_request
 
 if TYPE_CHECKING:
@@ -86,10 +87,9 @@ def _make_respond(original: Any) -> Any:
 def _make_error_response(original: Any) -> Any:
     @functools.wraps(original)
     def response(self: Any, request: Any, exception: BaseException) -> Any:
-        ours = current_request()
         # Sanic's own exceptions say what is to be answered.
-        if ours is not None and getattr(exception, "status_code", 500) >= 500:
-            ours.span.record_exception(exception)
+        if getattr(exception, "status_code", 500) >= 500:
+            record_failure(exception)
         return original(self, request, exception)
 
     return response
