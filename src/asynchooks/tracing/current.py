@@ -93,7 +93,7 @@ def start_span(
     if current_scope().is_suppressed or (follows and not is_recorded):
         return _child_of_nothing(context, request)
     make = Span if follows else start_trace
-    return make(
+    span = make(
         name,
         kind=kind,
         parent=context,
@@ -103,6 +103,11 @@ def start_span(
         call_site=find_call_site(),
         scope=scope,
     )
+    if isinstance(parent, Span) and parent.end_time is not None:
+        # What goes on after the request, or after a task. Nobody waits for it.
+        span.set_attribute("asynchooks.outlives_parent", True)
+        span.add_link(parent.context)
+    return span
 
 
 def start_trace(
