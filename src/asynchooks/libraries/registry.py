@@ -26,10 +26,12 @@ from asynchooks.libraries import (
     hypercorn,
     litestar,
     logging,
+    loguru,
     requests,
     sanic,
     sqlite3,
     starlette,
+    structlog,
     tornado,
     urllib3,
     uvicorn,
@@ -91,6 +93,8 @@ LIBRARIES: tuple[Library, ...] = (
     urllib3,
     http_client,
     logging,
+    structlog,
+    loguru,
 )
 
 _patches = Patches()
