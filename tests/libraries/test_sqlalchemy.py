@@ -85,9 +85,7 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[[Session], Any]]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_is_one_span(
-    trace: Trace, engine_of_sqlite: sqlalchemy.Engine, way: str
-) -> None:
+def test_every_way_is_one_span(trace: Trace, engine_of_sqlite: sqlalchemy.Engine, way: str) -> None:
     operation, entities, run = WAYS[way]
     with Session(engine_of_sqlite) as session, trace.request():
         run(session)
