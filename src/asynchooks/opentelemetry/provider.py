@@ -79,6 +79,13 @@ class TracerProvider(trace.ProxyTracerProvider):
         return flush(timeout_millis / 1000)
 
 
+# Who looks at a provider's class to learn whether one has been set sees that none has. FastAPI does,
+# and would make spans of its own of each request, beside ours.
+TracerProvider.__module__ = trace.ProxyTracerProvider.__module__
+TracerProvider.__name__ = trace.ProxyTracerProvider.__name__
+TracerProvider.__qualname__ = trace.ProxyTracerProvider.__qualname__
+
+
 class Tracer(trace.ProxyTracer):
     """Makes spans of ours. Kept by the application beyond its setting a provider, or our being
     switched off, it does what the API's own proxy does then."""
