@@ -24,7 +24,7 @@ SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' 
 	pyproject.toml setup.py MANIFEST.in
 
 .PHONY: help demo test test-all test-fast test-model test-cpython test-sanitized test-stress \
-	test-page soak lint format bench bench-spans bench-storages page screenshots build lock clean
+	test-page soak lint format bench bench-requests bench-spans bench-storages page screenshots build lock clean
 
 help:
 	@echo 'make demo            the example service, traffic, and the page (ONCE=1: one round, then end)'
@@ -40,6 +40,7 @@ help:
 	@echo 'make lint            ruff, mypy --strict, clang-format'
 	@echo 'make format          let ruff and clang-format write what they ask for'
 	@echo 'make bench           what asynchooks costs, against plain asyncio; BENCH_ARGS="--help"'
+	@echo 'make bench-requests  what tracing costs a service, against OpenTelemetry, ddtrace and Sentry'
 	@echo 'make bench-spans     what a span costs, against OpenTelemetry and ddtrace'
 	@echo 'make bench-storages  what AsyncLocalStorage costs, against context variables by hand'
 	@echo 'make page            build the page from ui/; needs Node'
@@ -122,6 +123,9 @@ bench: $(VENV)/.installed
 
 bench-spans: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.spans $(BENCH_ARGS)
+
+bench-requests: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.requests $(BENCH_ARGS)
 
 bench-storages: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.storages $(BENCH_ARGS)

@@ -71,6 +71,26 @@ start_span_recording(PyObject *module, PyObject *unused)
     return span;
 }
 
+/* Marks a span whose parent is over: what goes on after a request, or a task, and nobody waits for.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+mark_late(PyObject *span, PyObject *parent)
+{
+    int status = -1;
+    PyObject *context = PyObject_GetAttrString(parent, "context"); /* owned */
+    PyObject *result = PyObject_CallMethod(span, "set_attribute", "sO",
+                                           "asynchooks.outlives_parent", Py_True);
+    if (context == NULL || result == NULL) {
+        goto error;
+    }
+    Py_SETREF(result, PyObject_CallMethod(span, "add_link", "O", context));
+    status = result != NULL ? 0 : -1;
+error:
+    Py_XDECREF(context);
+    Py_XDECREF(result);
+    return status;
+}
+
 static Signature signature = {
     .function = "start_span",
     .required = 1,
@@ -111,6 +131,10 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
         .is_suppressed = is_suppressed,
     };
     PyObject *span = span_begin(span_type, values[0], &options);
+    if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
+        ((Span *)span)->is_sampled && mark_late(span, parent) < 0) {
+        Py_CLEAR(span);
+    }
     Py_DECREF(parent);
     return span;
 }

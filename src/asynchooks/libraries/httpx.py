@@ -10,16 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import traced
-from asynchooks.libraries.http import known_method, record_headers, record_method
-from asynchooks.libraries.urls import redact_url
-from asynchooks.tracing import (
-    SpanKind,
-    StatusCode,
-    current_span,
-    inject,
-    is_suppressed,
-    start_span,
-)
+from asynchooks.libraries.outgoing import finish_request, start_outgoing
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -42,28 +33,12 @@ def install(patches: Patches, module: ModuleType) -> None:
 
 
 def _begin(client: object, request: Any) -> Span | None:
-    parent = current_span()
-    if parent is None or is_suppressed():
+    outgoing = start_outgoing(request.method, str(request.url), request.headers.raw)
+    if outgoing is None:
         return None
-    span = start_span(known_method(request.method), kind=SpanKind.CLIENT, parent=parent)
-    if span.is_recording():
-        _describe(span, request)
-    headers = request.headers
-    added = {name: value for name, value in inject(span.context).items() if name not in headers}
-    if span.request is not None and "x-request-id" not in headers:
-        added["x-request-id"] = span.request.id
-    headers.update(added)
-    vars(request)[_ADDED] = tuple(added)
-    return span
-
-
-def _describe(span: Span, request: Any) -> None:
-    url = request.url
-    record_method(span, request.method)
-    span.set_attribute("url.full", redact_url(str(url)))
-    span.set_attribute("server.address", url.host)
-    span.set_attribute("server.port", url.port or (443 if url.scheme == "https" else 80))
-    record_headers(span, "client", "request", request.headers.raw)
+    request.headers.update(outgoing.added)
+    vars(request)[_ADDED] = tuple(outgoing.added)
+    return outgoing.span
 
 
 def _restore(client: object, request: Any) -> None:
@@ -72,12 +47,5 @@ def _restore(client: object, request: Any) -> None:
 
 
 def _finish(span: Span, response: Any) -> None:
-    if not span.is_recording():
-        return
-    status = response.status_code
-    span.set_attribute("http.response.status_code", status)
-    span.set_attribute("network.protocol.version", response.http_version.removeprefix("HTTP/"))
-    if status >= 400:
-        span.set_attribute("error.type", str(status))
-        span.set_status(StatusCode.ERROR)
-    record_headers(span, "client", "response", response.headers.raw)
+    version = response.http_version.removeprefix("HTTP/")
+    finish_request(span, response.status_code, version, response.headers.raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
@@ -11,15 +12,43 @@ from asynchooks._imports import when_imported
 from asynchooks._patching import Patches
 from asynchooks._reporting import report_once
 from asynchooks.libraries import (
+    aiohttp_client,
+    aiohttp_server,
+    aiomysql,
     aiosqlite,
+    asyncmy,
     asyncpg,
+    daphne,
+    django,
     fastapi,
+    flask,
+    granian,
+    gunicorn,
+    http_client,
     httpx,
     hypercorn,
+    litestar,
     logging,
+    loguru,
+    psycopg,
+    psycopg2,
+    psycopg_pool,
+    pymongo,
+    pymysql,
+    redis,
+    requests,
+    sanic,
+    sqlalchemy,
     sqlite3,
     starlette,
+    structlog,
+    tornado,
+    urllib3,
     uvicorn,
+    valkey,
+    waitress,
+    werkzeug,
+    wsgiref,
 )
 from asynchooks.tracing import disabled_instrumentations
 
@@ -52,13 +81,41 @@ class Library(Protocol):
 LIBRARIES: tuple[Library, ...] = (
     uvicorn,
     hypercorn,
+    daphne,
+    granian,
+    gunicorn,
+    waitress,
+    werkzeug,
+    wsgiref,
+    aiohttp_server,
+    tornado,
+    sanic,
     starlette,
     fastapi,
+    django,
+    flask,
+    litestar,
     sqlite3,
     aiosqlite,
     asyncpg,
+    psycopg,
+    psycopg_pool,
+    psycopg2,
+    pymysql,
+    aiomysql,
+    asyncmy,
+    sqlalchemy,
+    redis,
+    valkey,
+    pymongo,
     httpx,
+    aiohttp_client,
+    requests,
+    urllib3,
+    http_client,
     logging,
+    structlog,
+    loguru,
 )
 
 _patches = Patches()
@@ -109,14 +166,14 @@ def _is_supported(library: Library) -> bool:
 
 
 def version_of(library: Library) -> str | None:
-    """Its version; None where that cannot be found: it comes with Python, is vendored, or is not
-    there."""
+    """Its version; None where that cannot be found: it comes with Python, or is not there."""
     if library.SUPPORTED is None:
         return None
     try:
         return metadata.version(library.NAME)
-    except metadata.PackageNotFoundError:
-        return None
+    except metadata.PackageNotFoundError:  # vendored, or under another name (psycopg2-binary)
+        version = getattr(sys.modules.get(library.MODULE), "__version__", None)
+        return version if isinstance(version, str) and _numbers(version) else None
 
 
 def is_supported(library: Library, version: str) -> bool:

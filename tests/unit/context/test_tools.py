@@ -126,7 +126,7 @@ def test_a_snapshot_pickles_what_is_portable(storage: Storage) -> None:
     assert (here(portable.get_store), there(portable.get_store)) == ("travels", "travels")
     assert (here(storage.get_store), there(storage.get_store)) == ("stays", "outside")
     assert asyncio.run(there(coroutine_function, portable)) == "travels"
-    with pytest.raises(ValueError, match="has no `name`"):
+    with pytest.raises(ValueError, match="has no name"):
         asynchooks.AsyncLocalStorage(portable=True)
 
 
