@@ -13,6 +13,7 @@
 #include "jobs.h"
 #include "live.h"
 #include "otlp.h"
+#include "otlp_json.h"
 #include "protocols.h"
 #include "random_ids.h"
 #include "scopes.h"
@@ -570,6 +571,8 @@ static PyMethodDef functions[] = {
      "Call a function with every span that ends."},
     {"set_span_buffer", span_buffer_set, METH_O,
      "Say where ended spans are encoded to; None: nowhere."},
+    {"request_as_json", otlp_json_of_request, METH_O,
+     "OTLP/JSON of a request that SpanBuffer.take() has given."},
     {"encode_resource", otlp_encode_resource, METH_O,
      "The resource of a batch, for SpanBuffer.take()."},
     {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,
