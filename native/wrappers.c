@@ -16,6 +16,10 @@ static PyObject *str_wrapped = NULL;      /* owned: "__wrapped__" */
 static PyObject *str_get = NULL;          /* owned: "__get__" */
 static PyObject *str_reduce = NULL;       /* owned: "__reduce_ex__" */
 static PyObject *str_qualname = NULL;     /* owned: "__qualname__" */
+static PyObject *str_state = NULL;        /* owned: "_state" */
+
+static PyObject *Wrapper_call(PyObject *op, PyObject *const *args, size_t nargsf,
+                              PyObject *kwnames);
 
 #define SMALL 8
 
@@ -246,15 +250,75 @@ act_context(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
     return result;
 }
 
+/* Returns: `fn`, bound to `context`, new, or NULL with an exception set. */
+static PyObject *
+bind(PyObject *fn, PyObject *context)
+{
+    Wrapper *self = (Wrapper *)wrapper_type->tp_alloc(wrapper_type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->original = Py_NewRef(fn);
+    self->helper = Py_NewRef(context);
+    self->vectorcall = Wrapper_call;
+    self->act = act_context;
+    self->kind = KIND_RESOURCE;
+    return (PyObject *)self;
+}
+
+/* Returns: whether a future of concurrent.futures will call back later, by its state: one that
+   is done does so at once. */
+static bool
+is_pending(PyObject *future)
+{
+    PyObject *state = PyObject_GetAttr(future, str_state); /* owned */
+    bool is = state != NULL && PyUnicode_Check(state) &&
+              (PyUnicode_CompareWithASCIIString(state, "PENDING") == 0 ||
+               PyUnicode_CompareWithASCIIString(state, "RUNNING") == 0);
+    PyErr_Clear();
+    Py_XDECREF(state);
+    return is;
+}
+
+/* add_done_callback(future, fn): fn is bound to the caller's context, unless it is called at
+   once. */
+static PyObject *
+act_done_callback(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t total =
+        PyVectorcall_NARGS(nargsf) + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
+    if (total != 2 || PyVectorcall_NARGS(nargsf) < 1 || !PyCallable_Check(args[1]) ||
+        !is_pending(args[0])) {
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    PyObject *result = NULL;
+    PyObject *context = PyContext_CopyCurrent();                       /* owned */
+    PyObject *bound = context != NULL ? bind(args[1], context) : NULL; /* owned */
+    if (bound != NULL) {
+        PyObject *given[] = {args[0], bound};
+        result = wrapper_call_original(self, given, (size_t)PyVectorcall_NARGS(nargsf),
+                                       kwnames);
+    }
+    Py_XDECREF(bound);
+    Py_XDECREF(context);
+    return result;
+}
+
 static const struct {
     const char *name;
     Act act;
 } ACTIONS[] = {
-    {"kind", act_kind},           {"cause", act_cause},
-    {"step", act_step},           {"birth", act_birth},
-    {"through", act_through},     {"call", wrapper_call_original},
-    {"arguments", act_arguments}, {"context", act_context},
-    {"submit", jobs_submit},      {"run", jobs_run},
+    {"kind", act_kind},
+    {"cause", act_cause},
+    {"step", act_step},
+    {"birth", act_birth},
+    {"through", act_through},
+    {"call", wrapper_call_original},
+    {"arguments", act_arguments},
+    {"context", act_context},
+    {"submit", jobs_submit},
+    {"run", jobs_run},
+    {"done_callback", act_done_callback},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -455,9 +519,11 @@ wrappers_add_type(PyObject *module)
     str_get = PyUnicode_InternFromString("__get__");
     str_reduce = PyUnicode_InternFromString("__reduce_ex__");
     str_qualname = PyUnicode_InternFromString("__qualname__");
+    str_state = PyUnicode_InternFromString("_state");
     wrapper_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Wrapper_spec, NULL);
     if (str_wrapped == NULL || str_get == NULL || str_reduce == NULL ||
-        str_qualname == NULL || wrapper_type == NULL || jobs_add_type(module) < 0) {
+        str_qualname == NULL || str_state == NULL || wrapper_type == NULL ||
+        jobs_add_type(module) < 0) {
         return -1;
     }
     return PyModule_AddType(module, wrapper_type);

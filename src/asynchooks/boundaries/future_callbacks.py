@@ -6,13 +6,11 @@ A future that is done calls back at once, in the caller's own context, as ever.
 
 from __future__ import annotations
 
-import contextvars
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks.boundaries._binding import bind_argument
 
 if TYPE_CHECKING:
     from asynchooks._patching import Patches
@@ -25,12 +23,4 @@ DOES = "done-callbacks of concurrent.futures run in the context of whoever added
 
 def install(patches: Patches) -> None:
     """Wrap `Future.add_done_callback`."""
-    patches.wrap(
-        Future, "add_done_callback", partial(_native.Wrapper, action="arguments", helper=_bind)
-    )
-
-
-def _bind(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    if not args or args[0].done():
-        return None
-    return bind_argument(args, kwargs, 1, "fn", contextvars.copy_context())
+    patches.wrap(Future, "add_done_callback", partial(_native.Wrapper, action="done_callback"))
