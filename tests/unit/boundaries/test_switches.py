@@ -29,9 +29,7 @@ TIMES = 1000
 # Those of other people's libraries are in test_integrations.py.
 BOUNDARIES = [b for b in boundaries.BOUNDARIES if not isinstance(b, Integration)]
 
-each_boundary = pytest.mark.parametrize(
-    "boundary", BOUNDARIES, ids=lambda boundary: boundary.NAME
-)
+each_boundary = pytest.mark.parametrize("boundary", BOUNDARIES, ids=lambda boundary: boundary.NAME)
 
 
 @pytest.fixture(autouse=True)
@@ -195,7 +193,7 @@ def test_several_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_is_none(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ValueError, match="no boundary 'thread', expected one of atexit, conn"):
+    with pytest.raises(ValueError, match="no boundary 'thread', expected one of aiosqlite, anyio"):
         asynchooks.enable(boundaries={"thread": False})
     assert not asynchooks.is_enabled()
     forget_reports()
