@@ -156,5 +156,10 @@ INTEGRATIONS = (
         "what a connection's thread calls back has its caller's context",
         ("aiosqlite",),
     ),
+    Integration(
+        "ipykernel",
+        "what a cell sets after an await is there in the next cell",
+        ("ipykernel.ipkernel", "IPython.core.interactiveshell"),
+    ),
     Integration("tkinter", "after() calls in the context of its caller", ("tkinter",)),
 )
