@@ -144,8 +144,10 @@ $(VENV)/.created:
 	"$$(scripts/find-python '$(PYTHON)')" -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.dependencies: $(VENV)/.created requirements/test.txt
+$(VENV)/.dependencies: $(VENV)/.created requirements/test.txt requirements/test-without-dependencies.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--requirement requirements/test-without-dependencies.txt
 	@touch $@
 
 # What users install: a wheel. Made anew from scratch, so that no file of before is in it.

@@ -302,7 +302,7 @@ construct(PyObject *class, PyTypeObject *type, int leading, PyObject *const *arg
     if (context != Py_None && !PyContext_CheckExact(context)) {
         return call_class_as_ever(class, args, nargsf, kwnames);
     }
-    if (leading > 0 && !PyFloat_CheckExact(args[0])) {
+    if (leading > 0 && !PyFloat_CheckExact(args[0]) && !PyLong_CheckExact(args[0])) {
         return call_class_as_ever(class, args, nargsf, kwnames);
     }
     int is_debug = loop_is_in_debug_mode(rest[2]);

@@ -114,6 +114,9 @@ INTEGRATIONS = (
         ("fastapi.routing", "fastapi.dependencies.utils"),
     ),
     Integration(
+        "aiohttp", "the timer of a client's pool belongs to no request", ("aiohttp.connector",)
+    ),
+    Integration(
         "celery",
         "portable stores travel with tasks, each task starts clean",
         ("celery.app.base", "celery.app.trace", "celery.worker.consumer.consumer"),

@@ -12,8 +12,9 @@ import anyio.to_thread
 import pytest
 
 if TYPE_CHECKING:
-    import asynchooks
     from tests.boundaries.conftest import Run
+
+    import asynchooks
 
     Storage = asynchooks.AsyncLocalStorage[Any]
 
