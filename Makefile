@@ -144,10 +144,10 @@ $(VENV)/.created:
 	"$$(scripts/find-python '$(PYTHON)')" -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.dependencies: $(VENV)/.created requirements/test.txt requirements/test-without-dependencies.txt
+$(VENV)/.dependencies: $(VENV)/.created requirements/test.txt requirements/test-as-is.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		--requirement requirements/test-without-dependencies.txt
+		--requirement requirements/test-as-is.txt
 	@touch $@
 
 # What users install: a wheel. Made anew from scratch, so that no file of before is in it.

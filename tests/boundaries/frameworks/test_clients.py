@@ -151,6 +151,7 @@ def test_f37_httpx_client(engine: None, storage: Storage, run: Run) -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_f38_redis(engine: None, storage: Storage, run: Run, redis_url: str) -> None:
     import redis.asyncio
 

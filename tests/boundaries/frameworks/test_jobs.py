@@ -113,6 +113,7 @@ def test_f29_celery(
         assert storage.run("B", send, "again") == "B"
 
 
+@pytest.mark.slow
 def test_f30_dramatiq(engine: None, portable: Storage, redis_url: str) -> None:
     import dramatiq
     from dramatiq.brokers.redis import RedisBroker
@@ -199,6 +200,7 @@ def test_f31_taskiq_through_a_broker(engine: None, portable: Storage, run: Run) 
 # It is made for an older redis than Celery asks for, and uses what has been deprecated since.
 @pytest.mark.filterwarnings("ignore:Call to '__init__' function with deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
+@pytest.mark.slow
 @pytest.mark.parametrize("serializer", ["pickle", "json"])
 def test_f32_arq(engine: None, portable: Storage, redis_url: str, serializer: str) -> None:
     import json
@@ -248,6 +250,7 @@ def rq_job(name: str) -> None:
     RQ_JOBS[name]()
 
 
+@pytest.mark.slow
 def test_rq(engine: None, portable: Storage, redis_url: str) -> None:
     import redis
     import rq
