@@ -217,6 +217,8 @@ check_init(PyTypeObject *type)
     return 0;
 }
 
+static void learn_contexts(void);
+
 int
 internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
 {
@@ -259,6 +261,7 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
                      definition->ml_flags);
         return -1;
     }
+    learn_contexts();
     step_wrapper_type = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(step));
     wakeup_definition = definition;
     return 0;
@@ -294,6 +297,50 @@ set_step_functions(StepFunctions functions)
 {
     step_wrapper_type->tp_call = functions.step;
     wakeup_definition->ml_meth = functions.wakeup;
+}
+
+/* ---- Contexts ---------------------------------------------------------------------- */
+
+/* What a context that is entered begins with: the one that was in force before. */
+typedef struct EnteredContext {
+    PyObject_HEAD PyObject *previous; /* NULL: none */
+} EnteredContext;
+
+static bool contexts_are_known = false;
+
+/* Looks whether two contexts that are entered, one in the other, are as we think. Never fails:
+   where they are not, the outermost context is an empty one. */
+static void
+learn_contexts(void)
+{
+    PyObject *outer = PyContext_New(), *inner = PyContext_New(); /* owned */
+    if (outer != NULL && inner != NULL && PyContext_Enter(outer) == 0) {
+        if (PyContext_Enter(inner) == 0) {
+            contexts_are_known = PyThreadState_Get()->context == inner &&
+                                 ((EnteredContext *)inner)->previous == outer;
+            (void)PyContext_Exit(inner);
+        }
+        (void)PyContext_Exit(outer);
+    }
+    PyErr_Clear();
+    Py_XDECREF(outer);
+    Py_XDECREF(inner);
+}
+
+PyObject *
+current_context(void)
+{
+    return PyThreadState_Get()->context;
+}
+
+PyObject *
+outermost_context(void)
+{
+    PyObject *context = contexts_are_known ? current_context() : NULL;
+    while (context != NULL && ((EnteredContext *)context)->previous != NULL) {
+        context = ((EnteredContext *)context)->previous;
+    }
+    return context != NULL ? PyContext_Copy(context) : PyContext_New();
 }
 
 /* ---- Exchanging -------------------------------------------------------------------- */

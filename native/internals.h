@@ -74,6 +74,13 @@ is_of_our_interpreter(PyObject *task)
 #endif
 }
 
+/* Returns: the context of this thread, borrowed, or NULL: it has none yet. */
+PyObject *current_context(void);
+
+/* Returns: a copy of the context of this thread before any other was entered, new, or NULL with
+   MemoryError set. */
+PyObject *outermost_context(void);
+
 /* Exchanges a slot of `type`, and the slot wrapper that Python code reaches it by, for
    `type` and those of its subclasses that inherited `old`. */
 void exchange_init(PyTypeObject *type, initproc old, initproc new);

@@ -246,6 +246,12 @@ call_detached(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 }
 
 static PyObject *
+py_outermost_context(PyObject *module, PyObject *unused)
+{
+    return outermost_context();
+}
+
+static PyObject *
 live_counts(PyObject *module, PyObject *unused)
 {
     PyObject *counts = PyDict_New();
@@ -427,6 +433,8 @@ static PyMethodDef functions[] = {
      "Begin a new root for what executes now and return its id."},
     {"call_detached", (PyCFunction)(void (*)(void))call_detached, METH_FASTCALL,
      "Call a function as nobody: what it makes has no cause and is its own root."},
+    {"outermost_context", py_outermost_context, METH_NOARGS,
+     "A copy of this thread's context before any other was entered."},
     {"snapshot", snapshot, METH_VARARGS,
      "What lives of these kinds (a mask) below this root (0: any), as tuples."},
     {"live_counts", live_counts, METH_NOARGS, "How many resources live, by kind."},

@@ -83,6 +83,12 @@ resources_subject_of(PyObject *op)
 }
 
 PyObject *
+resources_context_of(PyObject *op)
+{
+    return ((Resource *)op)->context;
+}
+
+PyObject *
 resources_make(PyTypeObject *type, Kind kind, PyObject *type_name, PyObject *subject,
                PyObject *owner, PyObject *inner)
 {

@@ -219,6 +219,28 @@ act_arguments(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwn
     return result;
 }
 
+/* The original in `context`, which nobody else has entered. Steals: context; NULL: an exception
+   is set. */
+static PyObject *
+call_in_context(Wrapper *self, PyObject *context, PyObject *const *args, size_t nargsf,
+                PyObject *kwnames)
+{
+    if (context == NULL || PyContext_Enter(context) < 0) {
+        Py_XDECREF(context);
+        return NULL;
+    }
+    PyObject *result = wrapper_call_original(self, args, nargsf, kwnames);
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    if (PyContext_Exit(context) < 0) {
+        Py_CLEAR(result);
+        Py_XDECREF(exception);
+    } else {
+        PyErr_SetRaisedException(exception);
+    }
+    Py_DECREF(context);
+    return result;
+}
+
 /* In a copy of a context: any number of threads and nested calls may be inside. The context is
    the helper, or what the helper says; where it says anything else, it is the caller's. */
 static PyObject *
@@ -231,23 +253,20 @@ act_context(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
         Py_XDECREF(context);
         return wrapper_call_original(self, args, nargsf, kwnames);
     }
-    PyObject *result = NULL;
-    PyObject *copy = PyContext_Copy(context); /* owned */
+    PyObject *copy = PyContext_Copy(context);
     Py_DECREF(context);
-    if (copy == NULL || PyContext_Enter(copy) < 0) {
-        Py_XDECREF(copy);
-        return NULL;
+    return call_in_context(self, copy, args, nargsf, kwnames);
+}
+
+/* The same, for a job: with what the pool's initializer has set in this thread. */
+static PyObject *
+act_job(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *copy = PyContext_Copy(self->helper); /* owned */
+    if (copy != NULL && jobs_add_own_of_thread(copy) < 0) {
+        PyErr_WriteUnraisable(self->original);
     }
-    result = wrapper_call_original(self, args, nargsf, kwnames);
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
-    if (PyContext_Exit(copy) < 0) {
-        Py_CLEAR(result);
-        Py_XDECREF(exception);
-    } else {
-        PyErr_SetRaisedException(exception);
-    }
-    Py_DECREF(copy);
-    return result;
+    return call_in_context(self, copy, args, nargsf, kwnames);
 }
 
 /* Returns: `fn`, bound to `context`, new, or NULL with an exception set. */
@@ -319,6 +338,7 @@ static const struct {
     {"submit", jobs_submit},
     {"run", jobs_run},
     {"done_callback", act_done_callback},
+    {"job", act_job},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -359,7 +379,8 @@ Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         }
     }
     if (act == NULL || kind < 0 || kind >= KIND_COUNT ||
-        (act == act_context && helper == Py_None)) {
+        (act == act_context && helper == Py_None) ||
+        (act == act_job && !PyContext_CheckExact(helper))) {
         PyErr_Format(PyExc_ValueError, "a wrapper has no action %s for kind %d", action,
                      kind);
         return NULL;

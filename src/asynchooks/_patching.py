@@ -35,7 +35,7 @@ class Patches:
         self._replaced: list[tuple[type | ModuleType, str, Any, Any]] = []
         # By module, what takes the wish back.
         self._waits: dict[str, Callable[[], None]] = {}
-        self._at_undo: list[Callable[[], None]] = []
+        self._on_undo: list[Callable[[], None]] = []
         # What undo() has left in place, below somebody else's: the original, and ours.
         self._covered: dict[tuple[type | ModuleType, str], tuple[Any, Any]] = {}
 
@@ -68,9 +68,9 @@ class Patches:
         if name in self._waits:
             self._waits[name] = stop_waiting
 
-    def at_undo(self, fn: Callable[[], None]) -> None:
-        """Call `fn()` when all is undone: it lets go of what the patches have remembered."""
-        self._at_undo.append(fn)
+    def on_undo(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` when all is undone."""
+        self._on_undo.append(callback)
 
     def listed(self) -> list[Patch]:
         """What is replaced now, in order."""
@@ -95,8 +95,8 @@ class Patches:
                 _set(owner, name, original)
             else:
                 self._covered[owner, name] = original, value
-        while self._at_undo:
-            self._at_undo.pop()()
+        while self._on_undo:
+            self._on_undo.pop()()
 
     def _is_covered(self, owner: type | ModuleType, name: str) -> bool:
         """Whether what we once put there is still reached, by what somebody put over it."""

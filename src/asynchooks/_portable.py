@@ -93,15 +93,16 @@ def enter_carrier(carrier: bytes) -> None:
 
 
 def open_carrier(carrier: bytes) -> contextvars.Context:
-    """A new context with the stores of `carrier`, and nothing else."""
-    context = contextvars.Context()
+    """A copy of the context here with the stores of `carrier`. A worker's own has what the program
+    and the pool's initializer have set, and nothing of any job."""
+    context = contextvars.copy_context()
     context.run(enter_carrier, carrier)
     return context
 
 
 def run(carrier: bytes | None, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """`fn(*args, **kwargs)` with the stores of `carrier` and nothing else in force; in the context
-    of the caller, where there is none."""
+    """`fn(*args, **kwargs)` in a copy of the context here with the stores of `carrier`; as it is,
+    where there is no carrier."""
     if carrier is None:
         return fn(*args, **kwargs)
     return open_carrier(carrier).run(fn, *args, **kwargs)

@@ -495,6 +495,7 @@ def test_k22_finalize(engine: None, both: Both) -> None:
     assert not finalizer.alive
 
 
+@pytest.mark.impossible("the interpreter calls it itself")
 def test_k22_del_has_the_context_of_the_collection(engine_on_or_off: None, both: Both) -> None:
     """The part that nothing can be done about: the interpreter calls it itself."""
     seen: list[Any] = []

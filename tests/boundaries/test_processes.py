@@ -10,6 +10,7 @@ import contextvars
 import multiprocessing
 import os
 import pickle
+import subprocess
 import sys
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,51 @@ def test_p05_a_pool_of_multiprocessing(engine: None) -> None:
         assert in_request("A", pool.apply, look_and_set, ("job 1",)) == ("A", None, None)
         assert in_request("B", pool.map, look, range(2)) == [("B", None, None)] * 2
         assert pool.apply(look) == (None, None, None)
+
+
+def initialize(name: str) -> None:
+    other.enter_with(name)
+    variable.set(name)
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_p04_what_the_initializer_sets_stays(engine: None, method: str) -> None:
+    context = multiprocessing.get_context(method)
+    pool = ProcessPoolExecutor(
+        1, mp_context=context, initializer=initialize, initargs=("initializer",)
+    )
+    with pool:
+        for name in "AB":
+            seen = in_request(name, pool.submit, look_and_set, "job").result(60)
+            assert seen == (name, "initializer", "initializer")
+
+
+PROGRAM = """
+import contextvars, multiprocessing, sys, warnings
+from concurrent.futures import ProcessPoolExecutor
+warnings.simplefilter("ignore", DeprecationWarning)
+variable = contextvars.ContextVar("variable", default="lost")
+variable.set("the program's")
+def look():
+    return variable.get()
+fork = multiprocessing.get_context("fork")
+with ProcessPoolExecutor(1, mp_context=fork) as pool:
+    print(contextvars.copy_context().run(pool.submit, look).result())
+with fork.Pool(1) as pool:
+    print(contextvars.copy_context().run(pool.apply, look))
+"""
+
+
+@pytest.mark.parametrize("asynchooks_is", ["0", "1"])
+def test_p05_forked_workers_have_what_the_program_has(asynchooks_is: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "ASYNCHOOKS": asynchooks_is},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("the program's\n" * 2, "")
 
 
 def fail() -> None:

@@ -119,6 +119,33 @@ def test_t07_values_of_a_job(engine: None, pool: ThreadPoolExecutor, storage: St
     assert storage.run("B", pool.submit, look).result() == (thread, None, "B")
 
 
+def test_t07_what_the_initializer_sets_stays(engine: None, storage: Storage) -> None:
+    """As without us, where the submitter has not set it himself."""
+    unset: contextvars.ContextVar[str] = contextvars.ContextVar("unset")
+
+    def initialize() -> None:
+        variable.set("initializer")
+        unset.set("initializer")
+        storage.enter_with("initializer")
+
+    def look_and_set() -> tuple[str | None, str, str | None]:
+        found = variable.get(), unset.get(), storage.get_store()
+        for var in (variable, unset):
+            var.set("job")
+        storage.enter_with("job")
+        return found
+
+    with ThreadPoolExecutor(1, initializer=initialize) as pool:
+        expected = ("initializer", "initializer", "initializer")
+        assert pool.submit(look_and_set).result() == expected
+        assert in_request("A", pool.submit, look_and_set).result() == ("A", *expected[1:])
+    with ThreadPool(1, initialize) as threads:
+        assert threads.apply(look_and_set) == expected
+        assert in_request("A", threads.apply, look_and_set) == ("A", *expected[1:])
+        assert threads.apply(look_and_set) == expected
+        assert storage.run("B", threads.apply, look_and_set) == (*expected[:2], "B")
+
+
 def test_t08_first_submitter(engine: None, pool: ThreadPoolExecutor, storage: Storage) -> None:
     def look() -> tuple[str | None, str | None]:
         return variable.get(), storage.get_store()

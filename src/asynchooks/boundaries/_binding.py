@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 __all__ = ("bind_argument", "bind_to", "unbound")
 
 
-def bind_to(context: contextvars.Context, fn: Any) -> Any:
-    """`fn`, each call of it in a copy of `context`. What cannot be called stays as it is: the error
-    is for whoever gets it to raise."""
-    return _native.Wrapper(fn, "context", helper=context) if callable(fn) else fn
+def bind_to(context: contextvars.Context, fn: Any, action: str = "context") -> Any:
+    """`fn`, each call of it in a copy of `context`; as a "job" with what the thread that calls it
+    has set beside. What cannot be called stays as it is: the error is for whoever gets it to
+    raise."""
+    return _native.Wrapper(fn, action, helper=context) if callable(fn) else fn
 
 
 def bind_argument(
@@ -25,14 +26,15 @@ def bind_argument(
     position: int,
     name: str,
     context: contextvars.Context,
+    action: str = "context",
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call with one of them, a function given by position or by name, bound to
     `context`; as they are where it is not given."""
     if len(args) > position:
-        bound = bind_to(context, args[position])
+        bound = bind_to(context, args[position], action)
         return (*args[:position], bound, *args[position + 1 :]), kwargs
     if name in kwargs:
-        return args, {**kwargs, name: bind_to(context, kwargs[name])}
+        return args, {**kwargs, name: bind_to(context, kwargs[name], action)}
     return args, kwargs
 
 

@@ -65,8 +65,9 @@ def _loop_starts(loop: object, *args: Any) -> None:
 
 
 def _of_loop(loop: object) -> contextvars.Context:
-    """None of a loop that ran before we were in force is known."""
-    return _contexts.get(loop) or contextvars.Context()
+    """Of a loop that ran before we were in force, it is what its thread has outside of all."""
+    context = _contexts.get(loop)
+    return context if context is not None else _native.outermost_context()
 
 
 def _of_opened(

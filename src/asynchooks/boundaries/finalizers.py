@@ -30,7 +30,7 @@ def install(patches: Patches) -> None:
     patches.wrap(finalize, "__init__", lambda fn: _native.Wrapper(fn, "call", then=_is_made))
     patches.wrap(finalize, "__call__", lambda fn: _native.Wrapper(fn, "context", helper=_take))
     patches.wrap(finalize, "detach", lambda fn: _native.Wrapper(fn, "call", then=_is_detached))
-    patches.at_undo(_contexts.clear)
+    patches.on_undo(_contexts.clear)
 
 
 def _is_made(_: None, finalizer: weakref.finalize[Any, Any], /, *args: Any, **kwargs: Any) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native, _portable
-from asynchooks._detached import call_detached
+from asynchooks._detached import call_outermost
 from asynchooks.boundaries._binding import bind_argument
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def install(patches: Patches) -> None:
         patches.wrap(
             pool,
             "__init__",
-            partial(_native.Wrapper, action="through", helper=call_detached),
+            partial(_native.Wrapper, action="through", helper=call_outermost),
         )
         for name, places in _METHODS.items():
             helper = partial(_bind, module.ThreadPool, places)
@@ -52,7 +52,7 @@ def _bind(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     context = contextvars.copy_context()
     if args and isinstance(args[0], thread_pool):
-        args, kwargs = bind_argument(args, kwargs, 1, "func", context)
+        args, kwargs = bind_argument(args, kwargs, 1, "func", context, "job")
     elif len(args) > 1:
         args = (args[0], _portable.enclose(args[1]), *args[2:])
     elif "func" in kwargs:

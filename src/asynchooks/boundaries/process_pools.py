@@ -1,8 +1,9 @@
 """Process pools: each job is a resource of the process that submits it, and the stores of portable
 storages travel with it. Where there are none, what is pickled is what would be without us.
 
-In the worker a job that travels so sees the stores of its submitter and nothing else, neither of
-the jobs before it nor of the request that made the pool start its workers. It knows no cause.
+In the worker a job that travels so sees the stores of its submitter, and what the program and the
+pool's initializer have set there: nothing of the jobs before it, nor of the request that made the
+pool start its workers. It knows no cause.
 
 A job is queued until the pool hands it to its workers, and runs from then on until its result is
 back: what waits in the pipe to the workers, one job more than there are workers at most, counts as
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from asynchooks import _native, _portable
-from asynchooks._detached import call_detached
+from asynchooks._detached import call_outermost
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -50,7 +51,7 @@ def _patch(patches: Patches, module: ModuleType) -> None:
     # Its thread and its processes are nobody's.
     for name in ("_start_executor_manager_thread", "_spawn_process"):
         patches.wrap(
-            executor, name, lambda fn: _native.Wrapper(fn, "through", helper=call_detached)
+            executor, name, lambda fn: _native.Wrapper(fn, "through", helper=call_outermost)
         )
     queue = module._SafeQueue
     patches.wrap(queue, "put", lambda fn: _native.Wrapper(fn, "call", then=_handed_over))

@@ -25,7 +25,7 @@ def install(patches: Patches) -> None:
     """Wrap `signal.signal`, and `signal.getsignal`, which gives what was registered."""
     for name, helper in (("signal", _signal), ("getsignal", _getsignal)):
         patches.wrap(signal, name, partial(_native.Wrapper, action="through", helper=helper))
-    patches.at_undo(_unbind_handlers)
+    patches.on_undo(_unbind_handlers)
 
 
 def _signal(original: Any, /, *args: Any, **kwargs: Any) -> Any:
