@@ -200,9 +200,7 @@ learn_handles(void)
     return learn_threadsafe_handle(layout);
 }
 
-/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
-   Returns: 0, or -1 with RuntimeError set. */
-static int
+int
 check_init(PyTypeObject *type)
 {
     PyObject *dict = PyType_GetDict(type);

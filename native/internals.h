@@ -81,6 +81,10 @@ PyObject *current_context(void);
    MemoryError set. */
 PyObject *outermost_context(void);
 
+/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
+   Returns: 0, or -1 with RuntimeError set. */
+int check_init(PyTypeObject *type);
+
 /* Exchanges a slot of `type`, and the slot wrapper that Python code reaches it by, for
    `type` and those of its subclasses that inherited `old`. */
 void exchange_init(PyTypeObject *type, initproc old, initproc new);

@@ -4,6 +4,7 @@
 #include "callbacks.h"
 #include "core.h"
 #include "generators.h"
+#include "greenlets.h"
 #include "handles.h"
 #include "hooks.h"
 #include "internals.h"
@@ -460,6 +461,8 @@ static PyMethodDef functions[] = {
     {"install_callbacks", install_callbacks, METH_O,
      "See the callbacks that are handed to the loops of a type made by Cython."},
     {"uninstall_callbacks", uninstall_callbacks, METH_NOARGS, "See them no more."},
+    {"set_greenlet_type", greenlets_set_type, METH_O,
+     "Have each greenlet of this type made in a copy of its maker's context; None: not."},
     {"set_type_attribute", py_set_type_attribute, METH_VARARGS,
      "Set an attribute of any type, immutable ones too."},
     {"delete_type_attribute", py_delete_type_attribute, METH_VARARGS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.integrations.wrapping import binding, calling
+from asynchooks.integrations.wrapping import binding, calling, in_no_context
 
 if TYPE_CHECKING:
     from asynchooks.integrations.wrapping import Wrap
@@ -21,4 +21,6 @@ PATCHES: dict[str, Wrap] = {
     "eventlet.greenthread:GreenThread.__init__": calling(_is_made),
     "eventlet.greenthread:_spawn_n": binding(1),
     "eventlet.tpool:execute": binding(0),
+    "eventlet.hubs.hub:BaseHub.__init__": in_no_context,
+    "eventlet.hubs.hub:BaseHub.ensure_greenlet": in_no_context,
 }

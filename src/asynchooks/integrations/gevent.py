@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.integrations.wrapping import binding, with_arguments
+from asynchooks.integrations.wrapping import binding, in_no_context, with_arguments
 
 if TYPE_CHECKING:
     from asynchooks.integrations.wrapping import Wrap
@@ -21,6 +21,7 @@ def _start(greenlet: Any, *args: Any) -> None:
 PATCHES: dict[str, Wrap] = {
     "gevent.greenlet:Greenlet.start": with_arguments(_start),
     "gevent.greenlet:Greenlet.start_later": with_arguments(_start),
+    "gevent.hub:Hub.__init__": in_no_context,
     "gevent.hub:spawn_raw": binding(0),
     "gevent:spawn_raw": binding(0),
     "gevent.threadpool:ThreadPool.spawn": binding(1),

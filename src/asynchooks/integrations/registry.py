@@ -39,8 +39,7 @@ class Integration:
     def patches(self) -> Mapping[str, Callable[[Any], Any]]:
         """What is wrapped, as `module:attribute`, and what wraps it. Loads the file of this
         integration, and nothing of the library."""
-        file = import_module(f"{__package__}.{self.NAME}")
-        patches: Mapping[str, Callable[[Any], Any]] = file.PATCHES
+        patches: Mapping[str, Callable[[Any], Any]] = self._file().PATCHES
         return patches
 
     def install(self, patches: Patches) -> None:
@@ -58,6 +57,11 @@ class Integration:
         ]
         for owner, attribute, wrap in found:
             patches.wrap(owner, attribute, wrap)
+        if hasattr(self._file(), "install"):  # what is not an attribute
+            self._file().install(patches, module)
+
+    def _file(self) -> Any:
+        return import_module(f"{__package__}.{self.NAME}")
 
 
 def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:
@@ -144,6 +148,7 @@ INTEGRATIONS = (
         ("joblib.parallel",),
     ),
     Integration("anyio", "portable stores travel with to_process.run_sync", ("anyio.to_process",)),
+    Integration("greenlet", "a greenlet runs in a copy of its maker's context", ("greenlet",)),
     Integration(
         "gevent",
         "a greenlet, and a job of the thread pool, runs in the context of whoever started it",
@@ -152,7 +157,7 @@ INTEGRATIONS = (
     Integration(
         "eventlet",
         "a green thread runs in the context of whoever spawned it",
-        ("eventlet.greenthread", "eventlet.tpool"),
+        ("eventlet.greenthread", "eventlet.tpool", "eventlet.hubs.hub"),
     ),
     Integration(
         "aiosqlite",

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     Wrap = Callable[[Any], Any]
 
-__all__ = ("binding", "calling", "in_a_copy", "in_context", "through", "with_arguments")
+__all__ = (
+    "binding",
+    "calling",
+    "in_a_copy",
+    "in_context",
+    "in_no_context",
+    "through",
+    "with_arguments",
+)
 
 
 def with_arguments(helper: Callable[..., tuple[tuple[Any, ...], dict[str, Any]] | None]) -> Wrap:
@@ -43,6 +51,14 @@ def _here(*args: Any, **kwargs: Any) -> contextvars.Context:
 
 # One request, or one job: what it sets is gone when it returns.
 in_a_copy: Wrap = in_context(_here)
+
+
+def _nowhere(*args: Any, **kwargs: Any) -> contextvars.Context:
+    return contextvars.Context()
+
+
+# What outlives the request that happens to come first: it shall hold nothing of that.
+in_no_context: Wrap = in_context(_nowhere)
 
 
 def binding(position: int) -> Wrap:

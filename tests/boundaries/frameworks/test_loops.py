@@ -41,7 +41,7 @@ def test_f20_aiosqlite(engine: None, storage: Storage, run: Run) -> None:
 
             seen = await asyncio.gather(ask("A"), ask("B"))
             await connection.set_trace_callback(None)  # type: ignore[arg-type]
-            return seen
+            return list(seen)
 
     assert run(main()) == ["A", "B"]
     assert traced == [("select store()", "A"), ("select store()", "B")]
