@@ -215,7 +215,7 @@ check_init(PyTypeObject *type)
     return 0;
 }
 
-static void learn_contexts(void);
+static void learn_nesting(void);
 
 int
 internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
@@ -259,7 +259,7 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
                      definition->ml_flags);
         return -1;
     }
-    learn_contexts();
+    learn_nesting();
     step_wrapper_type = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(step));
     wakeup_definition = definition;
     return 0;
@@ -304,18 +304,18 @@ typedef struct EnteredContext {
     PyObject_HEAD PyObject *previous; /* NULL: none */
 } EnteredContext;
 
-static bool contexts_are_known = false;
+static bool nesting_is_known = false;
 
 /* Looks whether two contexts that are entered, one in the other, are as we think. Never fails:
    where they are not, the outermost context is an empty one. */
 static void
-learn_contexts(void)
+learn_nesting(void)
 {
     PyObject *outer = PyContext_New(), *inner = PyContext_New(); /* owned */
     if (outer != NULL && inner != NULL && PyContext_Enter(outer) == 0) {
         if (PyContext_Enter(inner) == 0) {
-            contexts_are_known = PyThreadState_Get()->context == inner &&
-                                 ((EnteredContext *)inner)->previous == outer;
+            nesting_is_known = PyThreadState_Get()->context == inner &&
+                               ((EnteredContext *)inner)->previous == outer;
             (void)PyContext_Exit(inner);
         }
         (void)PyContext_Exit(outer);
@@ -326,7 +326,7 @@ learn_contexts(void)
 }
 
 PyObject *
-current_context(void)
+context_of_thread(void)
 {
     return PyThreadState_Get()->context;
 }
@@ -334,7 +334,7 @@ current_context(void)
 PyObject *
 outermost_context(void)
 {
-    PyObject *context = contexts_are_known ? current_context() : NULL;
+    PyObject *context = nesting_is_known ? context_of_thread() : NULL;
     while (context != NULL && ((EnteredContext *)context)->previous != NULL) {
         context = ((EnteredContext *)context)->previous;
     }

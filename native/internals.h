@@ -75,7 +75,7 @@ is_of_our_interpreter(PyObject *task)
 }
 
 /* Returns: the context of this thread, borrowed, or NULL: it has none yet. */
-PyObject *current_context(void);
+PyObject *context_of_thread(void);
 
 /* Returns: a copy of the context of this thread before any other was entered, new, or NULL with
    MemoryError set. */

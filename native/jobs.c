@@ -157,7 +157,7 @@ take_job(PyObject *item)
 int
 jobs_add_own_of_thread(PyObject *context)
 {
-    PyObject *own = current_context(); /* borrowed */
+    PyObject *own = context_of_thread(); /* borrowed */
     if (own == NULL || PyObject_Size(own) == 0) {
         return 0;
     }

@@ -199,15 +199,7 @@ run_in_context(Resource *self, PyObject *context, PyObject *fn, PyObject *const 
     if (PyContext_Enter(context) < 0) {
         return NULL;
     }
-    PyObject *result = run(self, fn, args, nargsf, kwnames);
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(result);
-        Py_XDECREF(exception);
-    } else {
-        PyErr_SetRaisedException(exception);
-    }
-    return result;
+    return leave_context(context, run(self, fn, args, nargsf, kwnames));
 }
 
 PyObject *

@@ -229,14 +229,8 @@ call_in_context(Wrapper *self, PyObject *context, PyObject *const *args, size_t 
         Py_XDECREF(context);
         return NULL;
     }
-    PyObject *result = wrapper_call_original(self, args, nargsf, kwnames);
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(result);
-        Py_XDECREF(exception);
-    } else {
-        PyErr_SetRaisedException(exception);
-    }
+    PyObject *result =
+        leave_context(context, wrapper_call_original(self, args, nargsf, kwnames));
     Py_DECREF(context);
     return result;
 }

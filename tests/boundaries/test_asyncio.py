@@ -671,7 +671,7 @@ def test_k20_subprocess_protocol(engine: None, run: Run, both: Both) -> None:
     assert run(main()) == {"data": "A", "exited": "A", "lost": "A"}
 
 
-@pytest.mark.tool("a mutable store")
+@pytest.mark.tool("a store that is changed, not replaced")
 def test_k16_upward_out_of_a_run(engine_on_or_off: None, run: Run, storage: Storage) -> None:
     async def main() -> None:
         storage.get_store()["user"] = "ann"  # type: ignore[index] # it is a dict

@@ -255,7 +255,7 @@ def test_t13_sched(engine: None, storage: Storage) -> None:
     assert seen == ["A", "A"]
 
 
-@pytest.mark.tool("a mutable store")
+@pytest.mark.tool("a store that is changed, not replaced")
 def test_t14_upward_out_of_a_thread(engine_on_or_off: None, run: Run, storage: Storage) -> None:
     def login() -> None:
         storage.get_store()["user"] = "ann"  # type: ignore[index] # it is a dict
