@@ -6,11 +6,14 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
 import asynchooks
 from asynchooks.integrations import INTEGRATIONS, Integration
+
+PAGE = (Path(__file__).parents[2] / "docs" / "boundaries.md").read_text()
 
 by_name = pytest.mark.parametrize("integration", INTEGRATIONS, ids=attrgetter("NAME"))
 
@@ -18,6 +21,11 @@ by_name = pytest.mark.parametrize("integration", INTEGRATIONS, ids=attrgetter("N
 def test_names_are_given_once() -> None:
     names = [integration.NAME for integration in INTEGRATIONS]
     assert len(set(names)) == len(names)
+
+
+@by_name
+def test_the_page_lists_it(integration: Integration) -> None:
+    assert f"| `{integration.NAME}` | {integration.DOES} |" in PAGE
 
 
 @by_name
