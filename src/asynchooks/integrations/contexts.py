@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from asynchooks._flow import MISSING
 from asynchooks._patching import step_out
-from asynchooks.integrations.wrapping import through, with_arguments
+from asynchooks.integrations.wrapping import with_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = (
     "Changes",
     "Kept",
-    "bringing_back",
     "iterating_in_one_context",
 )
 
@@ -69,22 +68,6 @@ class Changes:
             self.note()
 
 
-async def _run_and_bring(original: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-    changes = Changes()
-    try:
-        return await original(changes.call, fn, *args, **kwargs)
-    except BaseException as exc:
-        step_out(exc)
-        raise
-    finally:
-        changes.bring()
-
-
-# Of `async def run(fn, *args, **kwargs)`, which calls `fn` in a thread: what that sets is seen by
-# who awaits.
-bringing_back = through(_run_and_bring)
-
-
 class Kept:
     """One context for several calls, so that a `Token` of the first is good in the last. What is
     set around a call is seen by it; what it sets stays here."""
@@ -116,9 +99,10 @@ class _KeptIterator:
 
     def __init__(self, iterable: Iterable[Any]) -> None:
         self._kept = Kept()
-        self._iterator = iter(iterable)
+        self._iterable = iterable
 
     def __iter__(self) -> Iterator[Any]:
+        self._iterator = iter(self._iterable)
         return self
 
     def __next__(self) -> Any:
@@ -126,8 +110,8 @@ class _KeptIterator:
 
     def __del__(self) -> None:
         # Given up in the middle: a generator's `finally` belongs to its context, too.
-        if inspect.isgenerator(self._iterator):
-            self._kept.run(self._iterator.close)
+        if inspect.isgenerator(self._iterable):
+            self._kept.run(self._iterable.close)
 
 
 def _keep(iterator: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

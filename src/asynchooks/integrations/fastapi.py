@@ -1,5 +1,5 @@
-"""FastAPI: what a dependency that is a function sets is seen by the endpoint, as what one that is a
-coroutine sets. One that yields has one context from its first line to its last.
+"""FastAPI: a dependency that is a function and yields has one context from its first line to its
+last; what it sets is seen by the endpoint. Those that return run as Starlette's functions do.
 """
 
 from __future__ import annotations
@@ -7,12 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
-from asynchooks.integrations.contexts import (
-    Changes,
-    Kept,
-    bringing_back,
-    iterating_in_one_context,
-)
+from asynchooks.integrations.contexts import Changes, Kept, iterating_in_one_context
 from asynchooks.integrations.wrapping import through
 
 if TYPE_CHECKING:
@@ -61,8 +56,6 @@ class _InTask:
 
 
 PATCHES: dict[str, Wrap] = {
-    "fastapi.routing:run_in_threadpool": bringing_back,
-    "fastapi.routing:iterate_in_threadpool": iterating_in_one_context,
-    "fastapi.dependencies.utils:run_in_threadpool": bringing_back,
+    "fastapi.routing:iterate_in_threadpool?": iterating_in_one_context,
     "fastapi.dependencies.utils:contextmanager_in_threadpool": through(_InTask),
 }

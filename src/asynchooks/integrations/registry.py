@@ -37,8 +37,8 @@ class Integration:
     modules: tuple[str, ...]
 
     def patches(self) -> Mapping[str, Callable[[Any], Any]]:
-        """What is wrapped, as `module:attribute`, and what wraps it. Loads the file of this
-        integration, and nothing of the library."""
+        """What is wrapped, as `module:attribute`, and what wraps it; with `?` at the end what not
+        every release has. Loads the file of this integration, and nothing of the library."""
         patches: Mapping[str, Callable[[Any], Any]] = self._file().PATCHES
         return patches
 
@@ -51,9 +51,9 @@ class Integration:
         """All of a module, or nothing of it where something is not as expected. By the name that
         it was imported by: it may put another in its place, as gevent's do."""
         found = [
-            (*_resolve(module, target), wrap)
+            (*_resolve(module, target.removesuffix("?")), wrap)
             for target, wrap in self.patches().items()
-            if target.partition(":")[0] == name
+            if target.partition(":")[0] == name and not _is_missing(module, target)
         ]
         for owner, attribute, wrap in found:
             patches.wrap(owner, attribute, wrap)
@@ -62,6 +62,10 @@ class Integration:
 
     def _file(self) -> Any:
         return import_module(f"{__package__}.{self.NAME}")
+
+
+def _is_missing(module: ModuleType, target: str) -> bool:
+    return target.endswith("?") and not hasattr(module, target.partition(":")[2][:-1])
 
 
 def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:
@@ -84,6 +88,8 @@ INTEGRATIONS = (
             "uvicorn.lifespan.on",
             "uvicorn.protocols.http.h11_impl",
             "uvicorn.protocols.http.httptools_impl",
+            "uvicorn.protocols.http.zttp_impl",
+            "uvicorn.protocols.http.zttp_h2_impl",
         ),
     ),
     Integration(
@@ -105,16 +111,11 @@ INTEGRATIONS = (
     Integration(
         "starlette",
         "what endpoints set is seen around them, a streamed generator has one context",
-        (
-            "starlette.routing",
-            "starlette.endpoints",
-            "starlette.responses",
-            "starlette.middleware.base",
-        ),
+        ("starlette.concurrency", "starlette.responses", "starlette.middleware.base"),
     ),
     Integration(
         "fastapi",
-        "what sync dependencies set is seen by the endpoint, those that yield have one context",
+        "sync dependencies that yield have one context, which the endpoint sees",
         ("fastapi.routing", "fastapi.dependencies.utils"),
     ),
     Integration(

@@ -3,8 +3,7 @@ behind a `BaseHTTPMiddleware` or not.
 
 A function runs in a thread, and what is behind a `BaseHTTPMiddleware` in a task, each in a copy of
 the context: what changes there is brought back. A generator that is streamed has one context for
-all of its steps, and is closed in it. `run_in_threadpool`, where the application itself calls it,
-keeps anyio's ways.
+all of its steps, and is closed in it.
 """
 
 from __future__ import annotations
@@ -14,15 +13,33 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
-from asynchooks.integrations.contexts import (
-    Changes,
-    bringing_back,
-    iterating_in_one_context,
-)
+from asynchooks.integrations.contexts import Changes, iterating_in_one_context
 from asynchooks.integrations.wrapping import through
 
 if TYPE_CHECKING:
     from asynchooks.integrations.wrapping import Wrap
+
+
+class _Anyio:
+    """`anyio`, as `starlette.concurrency` knows it: what runs in a thread is seen by who awaits it.
+    Routes keep `run_in_threadpool` from when they were made; this is what it asks at each call."""
+
+    def __init__(self, anyio: Any) -> None:
+        self._anyio = anyio
+        self.to_thread = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._anyio, name)
+
+    async def run_sync(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        changes = Changes()
+        try:
+            return await self._anyio.to_thread.run_sync(changes.call, fn, *args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+        finally:
+            changes.bring()
 
 
 async def _stream_and_close(original: Any, response: Any, send: Any) -> None:
@@ -108,8 +125,7 @@ async def _call(original: Any, middleware: Any, scope: Any, receive: Any, send: 
 
 
 PATCHES: dict[str, Wrap] = {
-    "starlette.routing:run_in_threadpool": bringing_back,
-    "starlette.endpoints:run_in_threadpool": bringing_back,
+    "starlette.concurrency:anyio": _Anyio,
     "starlette.responses:iterate_in_threadpool": iterating_in_one_context,
     "starlette.responses:StreamingResponse.stream_response": through(_stream_and_close),
     "starlette.middleware.base:BaseHTTPMiddleware.__call__": through(_call),

@@ -23,17 +23,21 @@ def _note(server: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _base(connection: Any, *args: Any) -> contextvars.Context | None:
+    """For the methods of a connection that may start a request."""
     return base_of(connection.config)
 
 
-# The methods of a connection that may start a request.
-_from_the_base = in_context(_base)
+# Each module, and its class of connections.
+_CONNECTIONS = (
+    "uvicorn.protocols.http.h11_impl:H11Protocol",
+    "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol",
+    "uvicorn.protocols.http.zttp_impl:ZttpProtocol",
+    "uvicorn.protocols.http.zttp_h2_impl:ZttpH2Protocol",
+)
 
 PATCHES: dict[str, Wrap] = {
     "uvicorn.server:Server.startup": with_arguments(_note),
     "uvicorn.lifespan.on:LifespanOn.send": noting_the_start,
-    "uvicorn.protocols.http.h11_impl:H11Protocol.data_received": _from_the_base,
-    "uvicorn.protocols.http.h11_impl:H11Protocol.on_response_complete": _from_the_base,
-    "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.data_received": _from_the_base,
-    "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.on_response_complete": _from_the_base,
+    **{f"{connection}.data_received": in_context(_base) for connection in _CONNECTIONS},
+    **{f"{connection}.on_response_complete": in_context(_base) for connection in _CONNECTIONS},
 }

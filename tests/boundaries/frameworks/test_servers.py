@@ -48,6 +48,7 @@ async def app(scope, receive, send):
 SERVERS = {
     "uvicorn-h11": ("uvicorn", "app:app", "--http", "h11", "--loop", "asyncio"),
     "uvicorn-httptools": ("uvicorn", "app:app", "--http", "httptools", "--loop", "asyncio"),
+    "uvicorn-zttp": ("uvicorn", "app:app", "--http", "zttp", "--loop", "asyncio"),
     "uvicorn-uvloop": ("uvicorn", "app:app", "--http", "httptools", "--loop", "uvloop"),
     "hypercorn": ("hypercorn", "app:app", "--bind"),
 }

@@ -16,12 +16,12 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+import asynchooks
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from tests.boundaries.conftest import Run
-
-    import asynchooks
 
     Storage = asynchooks.AsyncLocalStorage[str | None]
 
@@ -154,6 +154,23 @@ def test_f04_what_a_function_endpoint_sets_is_seen_around_it(
     assert "done" in run(get(app))
 
     assert seen == ["A"]
+
+
+def test_f04_routes_that_were_made_before(storage: Storage, run: Run) -> None:
+    """They keep what they were made with; it counts what is in force at the request."""
+    seen: list[str | None] = []
+    app = Starlette(
+        routes=[Route("/", endpoint_that_sets(storage, "function"))],
+        middleware=[Middleware(Outer, storage=storage, seen=seen)],
+    )
+
+    run(get(app))
+    asynchooks.enable()
+    run(get(app))
+    asynchooks.disable()
+    run(get(app))
+
+    assert seen == [None, "A", None]
 
 
 @both_kinds
