@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -33,6 +34,10 @@ async def get(app: Any, path: str = "/") -> str:
         answer = await client.get(path)
     assert answer.status_code == 200, answer.text
     return answer.text
+
+
+async def receive_nothing() -> Any:
+    raise AssertionError("nobody asks")
 
 
 def endpoint_that_sets(storage: Storage, kind: str) -> Callable[..., Any]:
@@ -391,11 +396,38 @@ def test_f11_a_streamed_generator_is_closed_in_its_context_when_the_client_goes_
     assert trouble == []
 
 
+def test_f11_a_generator_that_fails_as_it_is_closed(
+    engine: None, storage: Storage, run: Run
+) -> None:
+    """It is said as asyncio says it, and nobody else hears of it."""
+    said: list[Any] = []
+
+    async def body() -> AsyncIterator[str]:
+        try:
+            yield "more"
+        finally:
+            raise ValueError("of the application's")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, told: said.append(told))
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                raise BrokenPipeError
+
+        scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+        with pytest.raises(ClientDisconnect):
+            await StreamingResponse(body())(scope, receive_nothing, send)
+
+    run(main())
+
+    (told,) = said
+    assert str(told["exception"]) == "of the application's"
+
+
 def test_f11_a_server_that_raises_at_the_broken_connection(
     engine: None, storage: Storage, run: Run
 ) -> None:
-    from starlette.requests import ClientDisconnect
-
     seen: list[Any] = []
 
     async def body() -> AsyncIterator[str]:
@@ -410,12 +442,9 @@ def test_f11_a_server_that_raises_at_the_broken_connection(
             if message.get("body"):
                 raise BrokenPipeError
 
-        async def receive() -> dict[str, Any]:
-            raise AssertionError("nobody asks")
-
         scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
         with pytest.raises(ClientDisconnect):
-            await StreamingResponse(body())(scope, receive, send)
+            await StreamingResponse(body())(scope, receive_nothing, send)
         assert seen == [None]
 
     run(main())
