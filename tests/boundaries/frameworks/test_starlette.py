@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from tests.boundaries.conftest import Run
 
     Storage = asynchooks.AsyncLocalStorage[str | None]
+
+
+PACKAGE = Path(asynchooks.__file__).parent
 
 
 async def get(app: Any, path: str = "/") -> str:
@@ -448,3 +454,55 @@ def test_f11_a_server_that_raises_at_the_broken_connection(
         assert seen == [None]
 
     run(main())
+
+
+def frames_of(exc: BaseException) -> list[str]:
+    """The files that a traceback goes through, of ours or of the test."""
+    files = [frame.filename for frame in traceback.extract_tb(exc.__traceback__)]
+    return [name for name in files if Path(name).is_relative_to(PACKAGE) or name == __file__]
+
+
+def test_no_frame_of_ours_is_in_a_traceback(engine: None, run: Run) -> None:
+    def fail() -> float:
+        return 1 / 0
+
+    def endpoint(request: object) -> Response:
+        fail()
+        raise AssertionError
+
+    def dependency() -> Iterator[None]:
+        yield
+        fail()
+
+    def failing_body() -> Iterator[bytes]:
+        yield b"more"
+        fail()
+
+    def stream(request: object) -> Response:
+        return StreamingResponse(failing_body())
+
+    async def dispatch(request: Any, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        return response
+
+    app = FastAPI(middleware=[Middleware(BaseHTTPMiddleware, dispatch=dispatch)])
+    app.router.routes += [Route("/endpoint", endpoint), Route("/stream", stream)]
+    app.get("/dependency", dependencies=[Depends(dependency, scope="function")])(lambda: None)
+
+    for path, frames in (("/endpoint", 4), ("/stream", 4), ("/dependency", 4)):
+        with pytest.raises(ZeroDivisionError) as caught:
+            run(get(app, path))
+        found = frames_of(caught.value)
+        assert found == [__file__] * len(found), path
+        assert len(found) >= frames, path
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_what_is_wrapped_is_still_a_coroutine_function(enabled: bool) -> None:
+    """Servers ask this of an application."""
+    if enabled:
+        asynchooks.enable()
+    app = BaseHTTPMiddleware(Starlette())
+    for call in (app.__call__, StreamingResponse(iter(())).stream_response):
+        assert inspect.iscoroutinefunction(call)
+    asynchooks.disable()
