@@ -605,7 +605,7 @@ def test_k11_cancelled_timer(engine: None, run: Run, both: Both) -> None:
     run(main())
 
 
-@pytest.mark.impossible("Task.get_context() gives it to whoever has the task")
+@pytest.mark.impossible("from 3.12 on Task.get_context() gives it to whoever has the task")
 def test_k13_finished_task(engine_on_or_off: None, run: Run, both: Both) -> None:
     async def main() -> None:
         async def request() -> weakref.ref[Value]:
