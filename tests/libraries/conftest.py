@@ -154,7 +154,15 @@ def mongodb() -> Iterator[str]:
     with (
         tempfile.NamedTemporaryFile() as log,
         _running(
-            *(SERVER_PYTHON, "-m", "nx_27017.nx_27017", "--data-dir", "memory", "--log-file", log.name),
+            *(
+                SERVER_PYTHON,
+                "-m",
+                "nx_27017.nx_27017",
+                "--data-dir",
+                "memory",
+                "--log-file",
+                log.name,
+            ),
             *("--port", str(port)),
             port=port,
         ),

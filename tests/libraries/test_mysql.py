@@ -16,15 +16,16 @@ import aiomysql
 import asyncmy
 import pymysql
 import pytest
+from tests.libraries.conftest import line_of
 
 from asynchooks import libraries
-from tests.libraries.conftest import line_of
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from asynchooks.tracing import Span
     from tests.libraries.conftest import Trace
+
+    from asynchooks.tracing import Span
 
 pytestmark = pytest.mark.slow
 

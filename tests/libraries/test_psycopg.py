@@ -11,9 +11,9 @@ import psycopg
 import psycopg_pool
 import pytest
 from psycopg import sql
+from tests.libraries.conftest import line_of
 
 from asynchooks import libraries
-from tests.libraries.conftest import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

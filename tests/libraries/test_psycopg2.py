@@ -11,9 +11,9 @@ import psycopg2
 import psycopg2.extras
 import pytest
 from psycopg2 import sql
+from tests.libraries.conftest import line_of
 
 from asynchooks import libraries
-from tests.libraries.conftest import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,16 +15,17 @@ import pymongo
 import pymongo.errors
 import pymongo.monitoring
 import pytest
+from tests.libraries.conftest import line_of
 
 from asynchooks import libraries
 from asynchooks.tracing import StatusCode
-from tests.libraries.conftest import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from asynchooks.tracing import Span
     from tests.libraries.conftest import Trace
+
+    from asynchooks.tracing import Span
 
     Client = pymongo.MongoClient[dict[str, Any]]
 
@@ -239,9 +240,11 @@ def test_waiting_for_the_pool_is_a_span(trace: Trace, mongodb: str) -> None:
         mongodb, maxPoolSize=1, waitQueueTimeoutMS=20, retryReads=False
     ) as client:
         client.shop.lamps.find_one()
-        (server,) = client._topology.select_servers(lambda servers: servers, "test")
+        (server,) = client._topology._servers.values()
+        # It was of another name until 4.8.
+        take = getattr(server.pool, "checkout", None) or server.pool.get_socket
         with (
-            server.pool.checkout(),
+            take(),
             trace.request(),
             pytest.raises(pymongo.errors.WaitQueueTimeoutError),
         ):

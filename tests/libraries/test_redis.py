@@ -9,13 +9,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
-import valkey
+import redis.asyncio
+import valkey.asyncio
+from tests.libraries.conftest import line_of
 
 import asynchooks
 from asynchooks import libraries
 from asynchooks.tracing import SpanKind
-from tests.libraries.conftest import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
