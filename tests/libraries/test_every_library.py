@@ -13,7 +13,7 @@ from asynchooks._patching import Patches
 from asynchooks.libraries import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from asynchooks.libraries.registry import Library
@@ -40,13 +40,24 @@ class RememberingPatches(Patches):
         super().replace(owner, name, value)
 
 
+@pytest.fixture
+def patches(monkeypatch: pytest.MonkeyPatch) -> Iterator[RememberingPatches]:
+    """Those of the registry."""
+    patches = RememberingPatches()
+    monkeypatch.setattr(registry, "_patches", patches)
+    _reporting.forget_reports()
+    yield patches
+    patches.undo()
+
+
 @LIBRARIES
-def test_what_is_replaced_is_put_back(library: Library) -> None:
+def test_what_is_replaced_is_put_back(library: Library, patches: RememberingPatches) -> None:
     module = importlib.import_module(library.MODULE)
     for _ in range(2):
-        patches = RememberingPatches()
-        library.install(patches, module)
-        assert patches.before
+        patches.before.clear()
+        registry._install_one(library, module)
+        # Until 0.125, FastAPI's routes are those of Starlette.
+        assert patches.before or library.NAME == "fastapi"
         for owner, name, original in patches.before:
             assert vars(owner)[name] is not original, (owner, name)
         patches.undo()
@@ -59,14 +70,12 @@ def test_what_is_replaced_is_put_back(library: Library) -> None:
 def test_an_unknown_version_is_left_alone(
     library: Library,
     version: str,
+    patches: RememberingPatches,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     if library.SUPPORTED is None:
         pytest.skip("it comes with Python, whose version is ours to know")
-    patches = RememberingPatches()
-    _reporting.forget_reports()
-    monkeypatch.setattr(registry, "_patches", patches)
     monkeypatch.setattr(metadata, "version", lambda name: version)
     registry._install_one(library, importlib.import_module(library.MODULE))
     assert patches.before == []
@@ -75,16 +84,15 @@ def test_an_unknown_version_is_left_alone(
 
 
 def test_a_version_that_only_the_module_tells_is_known_too(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    patches: RememberingPatches,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def find(name: str) -> str:
         raise metadata.PackageNotFoundError(name)  # psycopg2-binary is psycopg2
 
     psycopg2 = importlib.import_module("psycopg2")
     library = next(library for library in registry.LIBRARIES if library.NAME == "psycopg2")
-    patches = RememberingPatches()
-    _reporting.forget_reports()
-    monkeypatch.setattr(registry, "_patches", patches)
     monkeypatch.setattr(metadata, "version", find)
     monkeypatch.setattr(psycopg2, "__version__", "99.0 (dt dec pq3 ext lo64)")
     registry._install_one(library, psycopg2)

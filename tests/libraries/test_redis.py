@@ -9,8 +9,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
-import valkey
+import redis.asyncio
+import valkey.asyncio
 from tests.libraries.conftest import line_of
 
 import asynchooks

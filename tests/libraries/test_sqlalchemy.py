@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy
 from sqlalchemy import ForeignKey, create_engine, delete, insert, select, text, update
-from sqlalchemy.exc import OperationalError, TimeoutError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -21,7 +21,7 @@ from sqlalchemy.orm import (
     relationship,
     selectinload,
 )
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool, StaticPool
 from tests.libraries.conftest import line_of
 
 from asynchooks import libraries
@@ -206,7 +206,7 @@ def test_waiting_for_the_pool_is_a_span(trace: Trace, tmp_path: Path) -> None:
         max_overflow=0,
         pool_timeout=0.01,
     )
-    with engine.connect(), trace.request(), pytest.raises(TimeoutError):
+    with engine.connect(), trace.request(), pytest.raises(sqlalchemy.exc.TimeoutError):
         engine.connect()
     engine.dispose()
     span = trace.named("wait for a pooled connection")
@@ -220,7 +220,10 @@ def test_waiting_for_the_pool_of_asyncio_is_a_span(trace: Trace, tmp_path: Path)
 
     async def main() -> None:
         engine = create_async_engine(
-            f"sqlite+aiosqlite:///{tmp_path}/shop.db", pool_size=1, max_overflow=0
+            f"sqlite+aiosqlite:///{tmp_path}/shop.db",
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=1,
+            max_overflow=0,
         )
         async with engine.connect():
             with trace.request():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NAME = "aiomysql"
 MODULE = "aiomysql"
-SUPPORTED = ("0", "2")
+SUPPORTED = ("0.0.22", "1")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 NAME = "asyncmy"
 MODULE = "asyncmy"
-SUPPORTED = ("0", "2")
+# Before 0.2.9, its methods do not tell that they are coroutine functions.
+SUPPORTED = ("0.2.9", "1")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NAME = "pymysql"
 MODULE = "pymysql"
-SUPPORTED = ("0", "2")
+SUPPORTED = ("0.9.3", "2")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from asynchooks._patching import Patches
+    from asynchooks.libraries.drivers import Status
     from asynchooks.tracing import Span
 
-__all__ = ("MODULE", "NAME", "SUPPORTED", "install", "trace_client")
+__all__ = ("MODULE", "NAME", "SUPPORTED", "install", "trace_package")
 
 NAME = "redis"
 MODULE = "redis"
@@ -31,31 +32,42 @@ _MAXIMUM_COMMANDS = 64
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    trace_client(patches, module, module.Redis, module.asyncio.Redis, "redis")
+    trace_package(patches, module, "Redis")
 
 
-def trace_client(
-    patches: Patches, module: ModuleType, client: type, async_client: type, system: str
+def trace_package(patches: Patches, module: ModuleType, client: str) -> None:
+    """Trace a package that is made like redis-py, whose class for clients is of that name."""
+    system = module.__name__
+    status = functools.partial(_error_prefix, _prefixes(module))
+    _trace_clients(patches, module, client, system, status)
+    patches.wrap(module.client.PubSub, "run_in_thread", _make_run_in_thread)
+    # Some versions leave importing it to the application.
+    patches.when_imported(
+        f"{system}.asyncio",
+        lambda asyncio: _trace_clients(patches, asyncio, client, system, status),
+    )
+
+
+def _trace_clients(
+    patches: Patches, package: Any, client: str, system: str, status: Status
 ) -> None:
-    """Trace both clients of a package that is made like redis-py."""
-
     def begin(client: Any, *args: Any, **options: Any) -> Span | None:
         return _begin(system, client, args)
 
     def begin_pipeline(pipeline: Any, *args: Any, **kwargs: Any) -> Span | None:
         return _begin_pipeline(system, pipeline)
 
-    rows: list[Calls] = []
-    for package, cls in ((module, client), (module.asyncio, async_client)):
-        rows += (
-            Calls(cls, ("execute_command",), begin),
+    trace_calls(
+        patches,
+        (
+            Calls(getattr(package, client), ("execute_command",), begin),
             Calls(package.client.PubSub, ("execute_command",), begin),
             Calls(package.client.Pipeline, ("immediate_execute_command",), begin),
             Calls(package.client.Pipeline, ("execute",), begin_pipeline, whole=True),
-        )
-        patches.wrap(package.connection.BlockingConnectionPool, "get_connection", waiting)
-    trace_calls(patches, rows, functools.partial(_error_prefix, _prefixes(module)))
-    patches.wrap(module.client.PubSub, "run_in_thread", _make_run_in_thread)
+        ),
+        status,
+    )
+    patches.wrap(package.connection.BlockingConnectionPool, "get_connection", waiting)
 
 
 def _make_run_in_thread(original: Any) -> Any:

@@ -60,7 +60,7 @@ def install(patches: Patches, module: ModuleType) -> None:
 def _is_in_greenlet() -> bool:
     import greenlet  # SQLAlchemy's asyncio has imported it
 
-    return getattr(greenlet.getcurrent(), "__sqlalchemy_greenlet_provider__", False)
+    return type(greenlet.getcurrent()).__name__ == "_AsyncIoGreenlet"
 
 
 async def _begin_outside(connection: Any, context: Any, batch_size: int | None) -> Span | None:

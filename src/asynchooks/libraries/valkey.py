@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asynchooks.libraries.redis import trace_client
+from asynchooks.libraries.redis import trace_package
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -17,4 +17,4 @@ SUPPORTED = ("6", "7")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    trace_client(patches, module, module.Valkey, module.asyncio.Valkey, "valkey")
+    trace_package(patches, module, "Valkey")
