@@ -7,7 +7,7 @@ have opened a scope; all others run as ever. A generator that opens one on behal
 alone. Python 3.11 has no `sys.monitoring`: there, `asynchooks.isolated` is for generators.
 
 Its limits: a generator that stands still inside another one, which has a scope, is without that
-scope where it is closed, or something is thrown into it, behind the back of the outer one: `close()`
+scope where it is closed, or something is thrown into it, behind the back of the outer one: `close`
 where that stands at `yield from`, and any exception where it stands at `async for`.
 """
 
