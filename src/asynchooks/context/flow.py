@@ -7,7 +7,7 @@ import contextvars
 import functools
 import inspect
 import types
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from asynchooks import _native
 from asynchooks._native import MISSING
@@ -68,30 +68,17 @@ class Flow:
         return carried
 
     async def _await(self, coroutine: Any) -> Any:
-        return await _Steps(self, coroutine)
+        return await self.steps(coroutine)
 
-    def steps(self, inner: Any) -> Generator[Any, Any, Any]:
-        """What `yield from inner` does (PEP 380), with each step of `inner` in this flow."""
-        resume: Callable[..., Any] = inner.send
-        argument: Any = None
-        while True:
-            try:
-                item = self.run(resume, argument)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                argument = yield item
-                resume = inner.send
-            except GeneratorExit:
-                self.run(inner.close)
-                raise
-            except BaseException as exc:
-                argument = exc
-                resume = inner.throw
+    def steps(self, inner: Any) -> _Steps:
+        """What to `await`, or `yield from`, in the place of `inner`."""
+        return _Steps(self, inner)
 
 
 class _Steps:
-    """An awaitable that drives another in a flow."""
+    """Stands in for something that is awaited or delegated to, and makes each of its steps in a
+    flow. Who looks where the code stands (`cr_await`, `gi_frame`) is shown what it stands in for.
+    """
 
     __slots__ = ("_flow", "_inner")
 
@@ -99,9 +86,26 @@ class _Steps:
         self._flow = flow
         self._inner = inner
 
-    def __await__(self) -> Generator[Any, Any, Any]:
-        inner = self._inner
-        return self._flow.steps(inner if hasattr(inner, "send") else inner.__await__())
+    def __await__(self) -> Self:
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self._flow.run(self._inner.send, None)
+
+    def send(self, value: Any) -> Any:
+        return self._flow.run(self._inner.send, value)
+
+    def throw(self, *exc_info: Any) -> Any:
+        return self._flow.run(self._inner.throw, *exc_info)
+
+    def close(self) -> None:
+        self._flow.run(self._inner.close)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
 class StoreFlow(Flow):
@@ -245,7 +249,7 @@ def _async_generator_function(begin: Callable[..., tuple[Flow, Any]]) -> Any:
         try:
             while True:
                 try:
-                    item = await _Steps(flow, resume(argument))
+                    item = await flow.steps(resume(argument))
                 except StopAsyncIteration:
                     return
                 try:
@@ -257,6 +261,6 @@ def _async_generator_function(begin: Callable[..., tuple[Flow, Any]]) -> Any:
                     argument = exc
                     resume = generator.athrow
         finally:
-            await _Steps(flow, generator.aclose())
+            await flow.steps(generator.aclose())
 
     return wrapper
