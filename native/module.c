@@ -14,6 +14,7 @@
 #include "records.h"
 #include "registry.h"
 #include "resources.h"
+#include "scopes.h"
 #include "sites.h"
 #include "snapshot.h"
 #include "standard_loop.h"
@@ -469,6 +470,18 @@ own_methods(PyObject *module, PyObject *subclass)
     return Py_NewRef(subclass);
 }
 
+static PyObject *
+watch_scopes(PyObject *module, PyObject *args)
+{
+    /* Borrowed. */
+    PyObject *entered, *left;
+    if (!PyArg_ParseTuple(args, "OO:watch_scopes", &entered, &left)) {
+        return NULL;
+    }
+    scopes_watch(entered != Py_None ? entered : NULL, left != Py_None ? left : NULL);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"configure", configure, METH_VARARGS,
      "Learn what the core needs to know of this interpreter from three probes."},
@@ -528,6 +541,8 @@ static PyMethodDef functions[] = {
     {"uninstall_callbacks", uninstall_callbacks, METH_NOARGS, "See them no more."},
     {"set_type_attribute", py_set_type_attribute, METH_VARARGS,
      "Set an attribute of any type, immutable ones too."},
+    {"watch_scopes", watch_scopes, METH_VARARGS,
+     "Have two functions told of uses that generators begin and end; None: nobody."},
     {"own_methods", own_methods, METH_O,
      "Give a subclass of Storage its methods as its own, and return it."},
     {"delete_type_attribute", py_delete_type_attribute, METH_VARARGS,
@@ -548,7 +563,8 @@ module_exec(PyObject *module)
     if (learn_main_thread() < 0 || snapshot_prepare(module) < 0 ||
         hooks_add_type(module) < 0 || resources_add_type(module) < 0 ||
         wrappers_add_type(module) < 0 || protocols_add_type(module) < 0 ||
-        storages_add_types(module) < 0 || contexts_add_type(module) < 0) {
+        storages_add_types(module) < 0 || scopes_add_types(module) < 0 ||
+        contexts_add_type(module) < 0) {
         return -1;
     }
     return 0;

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Final, Self, TypeVar, final
 
 _Class = TypeVar("_Class", bound=type)
@@ -16,7 +16,9 @@ __all__ = (
     "Entry",
     "Hook",
     "Resource",
+    "Scope",
     "Storage",
+    "Use",
     "Wrapper",
     "after_fork_in_child",
     "async_id_of",
@@ -53,6 +55,7 @@ __all__ = (
     "track",
     "trigger_async_id",
     "uninstall_callbacks",
+    "watch_scopes",
 )
 
 # Every kind of resource, by name; the index is the kind's number in the core.
@@ -89,6 +92,11 @@ def become_again(
     frame: int, is_pushed: int, async_id: int, created_by: int, root: int, /
 ) -> None: ...
 def contexts_of(resource: object, /) -> list[contextvars.Context]: ...
+def watch_scopes(
+    entered: Callable[[Use, FrameType], object] | None,
+    left: Callable[[Use], object] | None,
+    /,
+) -> None: ...
 def own_methods(subclass: _Class, /) -> _Class: ...
 def origin(maker: object | None, /) -> tuple[int, int, int]: ...
 def track(
@@ -138,8 +146,23 @@ class Storage:
 @final
 class Entry:
     store: Any
-    use: Any
-    def __new__(cls, store: object, use: object, /) -> Entry: ...
+
+class Scope:
+    def __new__(cls, storage: Storage, store: object, /) -> Self: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Use:
+    generator: FrameType | None
+    def suspend(self) -> None: ...
+    def resume(self) -> None: ...
 
 @final
 class ContextState:

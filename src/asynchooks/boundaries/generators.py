@@ -18,15 +18,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from asynchooks import _native
 from asynchooks._reporting import report_once
-from asynchooks.context import scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
+    from asynchooks._native import Use
     from asynchooks._patching import Patches
-    from asynchooks.context.scopes import Use
 
 __all__ = ("install",)
 
@@ -53,7 +53,7 @@ def install(patches: Patches) -> None:
     """Isolate generators, from the first one on that opens a scope."""
     if _monitoring is not None:
         isolation = _Isolation()
-        scopes.watch(isolation.entered, isolation.left)
+        _native.watch_scopes(isolation.entered, isolation.left)
         patches.on_undo(isolation.end)
 
 
@@ -172,7 +172,7 @@ class _Isolation:
 
     def end(self) -> None:
         """Let go of everything. What stands still has no store when it goes on."""
-        scopes.watch(None, None)
+        _native.watch_scopes(None, None)
         if self._tool_id is None:
             return
         _monitoring.set_events(self._tool_id, 0)

@@ -1,0 +1,17 @@
+/* Scope, the C base of what `with storage.use(store):` enters, and Use, one entering of it. */
+
+#ifndef ASYNCHOOKS_SCOPES_H
+#define ASYNCHOOKS_SCOPES_H
+
+#include "core.h"
+
+/* Adds the types Scope and Use to the module.
+   Returns: 0, or -1 with an exception set. */
+int scopes_add_types(PyObject *module);
+
+/* From now on `entered` is told of each use that a generator may have begun, and of the frame that
+   has entered it; `left` of the end of each use that has a generator. NULL: nobody.
+   May run Python code: yes (who was told before dies). */
+void scopes_watch(PyObject *entered, PyObject *left);
+
+#endif
