@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asynchooks import _native
 from asynchooks.context.flow import NeutralFlow, flowing
+from asynchooks.context.states import state_here
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,8 +23,9 @@ class Detached:
     __slots__ = ("_state", "_who")
 
     def __enter__(self) -> None:
-        self._state = _native.ContextState()
-        self._state.empty()
+        self._state = state_here()
+        if self._state is not None:
+            self._state.empty()
         self._who = _native.become_nobody()
 
     def __exit__(
@@ -33,8 +35,9 @@ class Detached:
         traceback: TracebackType | None,
     ) -> None:
         _native.become_again(*self._who)
-        self._state.restore()
-        del self._state
+        if self._state is not None:
+            self._state.restore()
+            self._state = None
 
 
 @overload
