@@ -15,7 +15,7 @@ from asynchooks._native import MISSING
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-__all__ = ("ContextFlow", "Flow", "IsolatedFlow", "NeutralFlow", "StoreFlow", "flowing")
+__all__ = ("ContextFlow", "Flow", "IsolatedFlow", "NeutralFlow", "StoreFlow", "flowing", "name_of")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -146,6 +146,17 @@ class ContextFlow(Flow):
         return result
 
 
+class NeutralFlow(ContextFlow):
+    """A flow of nobody's: it begins in an empty context, and is a root of its own."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        nobody = contextvars.Context()
+        resource = nobody.run(_native.call_detached, _native.Resource, name, None, False)
+        super().__init__(nobody, resource)
+
+
 class IsolatedFlow(Flow):
     """A flow that has what whoever steps it has, but for what it has set itself, of which they see
     nothing. All of its steps run in one context, so that its tokens stay good."""
@@ -187,18 +198,9 @@ class IsolatedFlow(Flow):
         return fn(*args, **kwargs)
 
 
-class NeutralFlow(Flow):
-    """A flow of nobody's: it begins in an empty context, and what it makes has no cause."""
-
-    __slots__ = ("_context",)
-
-    def __init__(self) -> None:
-        self._context = contextvars.Context()
-
-    def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        call = functools.partial(fn, *args, **kwargs)
-        result: R = self._context.run(_native.call_detached, call)
-        return result
+def name_of(work: Any) -> str:
+    """What a resource that runs `work` is called."""
+    return getattr(work, "__qualname__", None) or type(work).__qualname__
 
 
 def flowing(work: Any, start: Callable[[], Flow], who: str) -> Any:

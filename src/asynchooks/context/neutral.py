@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asynchooks import _native
-from asynchooks.context.flow import NeutralFlow, flowing
+from asynchooks.context.flow import NeutralFlow, flowing, name_of
 from asynchooks.context.states import state_here
 
 if TYPE_CHECKING:
@@ -55,12 +55,13 @@ def detached(work: Any = None, /) -> Any:
 
         client = await asynchooks.detached(connect)("redis://...")
 
-    Without an argument, a block. What is set inside ends with it. It may `await`; but then what it
-    makes afterwards has its task as its cause again: the form with an argument is the better one.
+    Without an argument, a block. What is set inside ends with it; each thing that it makes is a
+    root. It may `await`; but then what it makes afterwards has its task as its cause again: the
+    form with an argument is the better one.
 
     With a function of any kind, that function, each call of which runs as nobody (a decorator,
-    too); with a coroutine or generator, that.
+    too); with a coroutine or generator, that. All that one call makes has one root.
     """
     if work is None:
         return Detached()
-    return flowing(work, NeutralFlow, "detached")
+    return flowing(work, lambda: NeutralFlow(name_of(work)), "detached")

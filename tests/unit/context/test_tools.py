@@ -264,3 +264,21 @@ def test_where_contexts_are_not_as_we_know_them_the_block_runs_all_the_same(
         assert asynchooks.detached(storage.get_store)() == "outside"
     (record,) = caplog.records
     assert "not laid out as expected" in record.getMessage()
+
+
+def test_what_one_detached_call_makes_has_one_root(engine: None) -> None:
+    async def connect() -> list[asyncio.Task[None]]:
+        first = asyncio.create_task(asyncio.sleep(0))
+        await asyncio.sleep(0)
+        return [first, asyncio.create_task(asyncio.sleep(0))]
+
+    async def main() -> None:
+        tasks = await asynchooks.detached(connect)()
+        lives = {info.async_id: info for info in asynchooks.resources(kind="Task")}
+        first, second = (lives[asynchooks.async_id(task)] for task in tasks)
+        me = lives[asynchooks.execution_async_id()]
+        assert first.root == second.root == first.created_by == second.created_by
+        assert first.root not in (me.root, me.async_id)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
