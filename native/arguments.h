@@ -6,7 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#define MAXIMUM_PARAMETERS 8
+#define MAXIMUM_PARAMETERS 9
 
 /* A function's parameters. Static: the names are interned when it is first called. */
 typedef struct Signature {

@@ -45,7 +45,7 @@ typedef enum Kind {
 #define KINDS_THAT_RUN_ONCE                                                              \
     (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE) | KIND_BIT(KIND_EXECUTOR_JOB) | \
      KIND_BIT(KIND_THREAD))
-/* A handle dies when it has run: nobody could ask how long that was. */
+/* A handle dies when it has run: nobody could ask how long that was, nor since when. */
 #define KINDS_UNTIMED (KIND_BIT(KIND_HANDLE) | KIND_BIT(KIND_TIMER_HANDLE))
 /* What is made so often that the step's own time has to do for its birth. */
 #define KINDS_BORN_ROUGHLY                                                               \
@@ -95,8 +95,12 @@ typedef struct Frame {
     uint64_t async_id;
     uint64_t created_by;
     uint64_t root;
-    uint64_t started_at; /* ticks; 0: no step */
+    uint64_t started_at; /* ticks, or one of the two below */
 } Frame;
+
+#define STARTED_LONG_AGO 0 /* no step, but a scope, a thread or a job */
+#define STARTED_JUST_NOW                                                                 \
+    1 /* a step that is not timed: whoever asks first reads the clock */
 
 /* The ids of code that no resource executes: the main thread's top level, as Node's main
    module, and other threads' top level, as Node's "from C++ with no JS above". */
@@ -134,6 +138,22 @@ execution_root(void)
     return execution_top != NULL ? execution_top->root : execution_async_id();
 }
 
+/* When what is made here is born. What lives for a step or two need not know its age more
+   exactly than its step. */
+static inline uint64_t
+birth_time(Kind kind)
+{
+    Frame *step = execution_top;
+    if (!(KINDS_BORN_ROUGHLY & KIND_BIT(kind)) || step == NULL ||
+        step->started_at == STARTED_LONG_AGO) {
+        return clock_ticks();
+    }
+    if (step->started_at == STARTED_JUST_NOW) {
+        step->started_at = clock_ticks();
+    }
+    return step->started_at;
+}
+
 /* Makes `record` a resource born here and now. `created_by` and root come from the execution
    stack; what nothing created is its own root. */
 static inline void
@@ -147,10 +167,7 @@ record_born(Record *record, Kind kind)
     } else {
         created_by = root = execution_async_id();
     }
-    /* What lives for a step or two need not know its age more exactly than its step. */
-    bool is_short_lived = KINDS_BORN_ROUGHLY & KIND_BIT(kind) && execution_top != NULL &&
-                          execution_top->started_at != 0;
-    uint64_t now = is_short_lived ? execution_top->started_at : clock_ticks();
+    uint64_t now = birth_time(kind);
     *record = (Record){
         .async_id = async_id,
         .created_by = created_by,
@@ -196,6 +213,7 @@ frame_push(const Record *record, PyObject *resource)
         return NULL;
     }
     *frame = (Frame){
+        .started_at = STARTED_LONG_AGO,
         .previous = execution_top,
         .resource = Py_XNewRef(resource),
         .async_id = record->async_id,
@@ -226,5 +244,9 @@ frame_pop(Frame *frame)
     free_frames = frame;
     Py_XDECREF(resource);
 }
+
+/* Exits a context. Steals: result, of what ran in it, NULL: it raised, and that stays set.
+   Returns: result, or NULL with an exception set. */
+PyObject *leave_context(PyObject *context, PyObject *result);
 
 #endif

@@ -23,6 +23,10 @@ void handles_uninstall(void);
 PyObject *handles_make(PyObject *callback, PyObject *args, PyObject *loop,
                        PyObject *context);
 
+/* `loop.get_debug()`, without the call where the loop has BaseEventLoop's.
+   Returns: 1, 0, or -1 with an exception set. May run Python code: yes. */
+int loop_is_in_debug_mode(PyObject *loop);
+
 /* Returns: the record of a handle of ours that is a resource of its own, else NULL. */
 Record *handles_record_of(PyObject *object);
 

@@ -402,7 +402,7 @@ hooks_emit(Event event, uint64_t async_id, unsigned int kind)
 /* ---- Deaths ------------------------------------------------------------------------ */
 
 /* Objects die inside deallocs, where no Python code may run; Node queues destroy for the
-   same reason. The queue is told after the next step that ends, or, where no step runs, by
+   same reason. The queue is told after the next step that ends, or, where no loop runs, by
    a pending call of the main thread. */
 typedef struct Death {
     uint64_t async_id;
@@ -413,14 +413,43 @@ static Death *deaths = NULL;
 static size_t deaths_capacity = 0;
 static bool is_flush_pending = false;
 static _Thread_local bool is_flushing = false;
+static PyObject *get_running_loop = NULL; /* owned: asyncio's */
 size_t hooks_destroys_queued = 0;
 
+int
+hooks_prepare(void)
+{
+    if (get_running_loop != NULL) {
+        return 0;
+    }
+    PyObject *asyncio = PyImport_ImportModule("_asyncio");
+    if (asyncio == NULL) {
+        return -1;
+    }
+    get_running_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
+    Py_DECREF(asyncio);
+    return get_running_loop != NULL ? 0 : -1;
+}
+
+/* Returns: whether a loop runs in this thread, its own code or a step. */
+static bool
+is_loop_running(void)
+{
+    PyObject *outer = PyErr_GetRaisedException();
+    PyObject *loop = PyObject_CallNoArgs(get_running_loop);
+    PyErr_SetRaisedException(outer); /* where there is no memory: it is cleared */
+    Py_XDECREF(loop);
+    return loop != Py_None;
+}
+
+/* Not inside a step, which may hold a lock that a callback wants too, nor in the midst of a
+   loop's own code, which may be going over what dies, and is kept at it for ever by a
+   callback that makes more: the end of this or the next step will do. */
 static int
 flush_pending(void *unused)
 {
     is_flush_pending = false;
-    /* Inside a step, which may hold a lock that a callback wants too, its end will do. */
-    return execution_top == NULL ? hooks_flush_destroys() : 0;
+    return execution_top == NULL && !is_loop_running() ? hooks_flush_destroys() : 0;
 }
 
 static void

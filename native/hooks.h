@@ -78,4 +78,7 @@ extern void (*hooks_wanted_changed)(void);
 /* Returns: 0, or -1 with an exception set. */
 int hooks_add_type(PyObject *module);
 
+/* Learns what is asyncio's, once. Returns: 0, or -1 with an exception set. */
+int hooks_prepare(void);
+
 #endif

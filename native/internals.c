@@ -200,9 +200,7 @@ learn_handles(void)
     return learn_threadsafe_handle(layout);
 }
 
-/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
-   Returns: 0, or -1 with RuntimeError set. */
-static int
+int
 check_init(PyTypeObject *type)
 {
     PyObject *dict = PyType_GetDict(type);
@@ -216,6 +214,64 @@ check_init(PyTypeObject *type)
     }
     return 0;
 }
+
+/* A future's loop is its first field. All else has to be as it was allocated: zero. */
+#define FUTURE_LOOP ((Py_ssize_t)sizeof(PyObject))
+
+static bool future_has_only_its_loop = false;
+
+/* Looks into a future of the loop that `task` is of.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+learn_future(PyObject *task)
+{
+    int status = -1;
+    /* Owned. */
+    PyObject *loop = PyObject_GetAttrString(task, "_loop");
+    PyObject *keywords = loop != NULL ? Py_BuildValue("{sO}", "loop", loop) : NULL;
+    PyObject *arguments = PyTuple_New(0);
+    PyObject *future = NULL;
+    if (keywords == NULL || arguments == NULL) {
+        goto error;
+    }
+    future = PyObject_Call((PyObject *)future_type, arguments, keywords);
+    if (future == NULL) {
+        goto error;
+    }
+    const char *bytes = (const char *)future;
+    Py_ssize_t at = FUTURE_LOOP + (Py_ssize_t)sizeof(PyObject *);
+    bool is_all_zero = true;
+    for (; at < future_type->tp_basicsize; at++) {
+        is_all_zero = is_all_zero && bytes[at] == 0;
+    }
+    future_has_only_its_loop = is_all_zero && SLOT_AT(future, FUTURE_LOOP) == loop &&
+                               future_type->tp_new == PyType_GenericNew;
+    status = 0;
+error:
+    Py_XDECREF(loop);
+    Py_XDECREF(keywords);
+    Py_XDECREF(arguments);
+    Py_XDECREF(future);
+    return status;
+}
+
+bool
+futures_can_be_made(void)
+{
+    return future_has_only_its_loop;
+}
+
+PyObject *
+make_future(PyObject *loop)
+{
+    PyObject *future = PyType_GenericAlloc(future_type, 0);
+    if (future != NULL) {
+        SLOT_AT(future, FUTURE_LOOP) = Py_NewRef(loop);
+    }
+    return future;
+}
+
+static void learn_nesting(void);
 
 int
 internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
@@ -259,6 +315,10 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
                      definition->ml_flags);
         return -1;
     }
+    if (learn_future(task) < 0) {
+        return -1;
+    }
+    learn_nesting();
     step_wrapper_type = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(step));
     wakeup_definition = definition;
     return 0;
@@ -294,6 +354,50 @@ set_step_functions(StepFunctions functions)
 {
     step_wrapper_type->tp_call = functions.step;
     wakeup_definition->ml_meth = functions.wakeup;
+}
+
+/* ---- Contexts ---------------------------------------------------------------------- */
+
+/* What a context that is entered begins with: the one that was in force before. */
+typedef struct EnteredContext {
+    PyObject_HEAD PyObject *previous; /* NULL: none */
+} EnteredContext;
+
+static bool nesting_is_known = false;
+
+/* Looks whether two contexts that are entered, one in the other, are as we think. Never fails:
+   where they are not, the outermost context is an empty one. */
+static void
+learn_nesting(void)
+{
+    PyObject *outer = PyContext_New(), *inner = PyContext_New(); /* owned */
+    if (outer != NULL && inner != NULL && PyContext_Enter(outer) == 0) {
+        if (PyContext_Enter(inner) == 0) {
+            nesting_is_known = PyThreadState_Get()->context == inner &&
+                               ((EnteredContext *)inner)->previous == outer;
+            (void)PyContext_Exit(inner);
+        }
+        (void)PyContext_Exit(outer);
+    }
+    PyErr_Clear();
+    Py_XDECREF(outer);
+    Py_XDECREF(inner);
+}
+
+PyObject *
+context_of_thread(void)
+{
+    return PyThreadState_Get()->context;
+}
+
+PyObject *
+outermost_context(void)
+{
+    PyObject *context = nesting_is_known ? context_of_thread() : NULL;
+    while (context != NULL && ((EnteredContext *)context)->previous != NULL) {
+        context = ((EnteredContext *)context)->previous;
+    }
+    return context != NULL ? PyContext_Copy(context) : PyContext_New();
 }
 
 /* ---- Exchanging -------------------------------------------------------------------- */
@@ -546,4 +650,72 @@ code_set_extra(PyCodeObject *code, uintptr_t value)
     if (PyUnstable_Code_SetExtra((PyObject *)code, code_extra_index, (void *)value) < 0) {
         PyErr_Clear(); /* it will be found anew */
     }
+}
+
+/* ---- Contexts ---------------------------------------------------------------------- */
+
+/* context.c's PyContext, as far as we need it. The same from 3.11 to 3.15. */
+typedef struct Context {
+    PyObject_HEAD PyObject *previous;
+    PyObject *variables;
+} Context;
+
+int
+internals_learn_contexts(void)
+{
+    static bool is_learnt = false;
+    if (is_learnt) {
+        return 0;
+    }
+    /* Owned. */
+    PyObject *context = PyContext_New();
+    PyObject *copy = context != NULL ? PyContext_Copy(context) : NULL;
+    if (copy == NULL) {
+        Py_XDECREF(context);
+        return -1;
+    }
+    const PyTypeObject *type = Py_TYPE(context);
+    if (type->tp_basicsize >= (Py_ssize_t)sizeof(Context)) {
+        PyObject *variables = context_variables(context);
+        is_learnt = variables != NULL && variables == context_variables(copy) &&
+                    ((Context *)context)->previous == NULL &&
+                    strcmp(Py_TYPE(variables)->tp_name, "hamt") == 0;
+    }
+    Py_DECREF(context);
+    Py_DECREF(copy);
+    if (!is_learnt) {
+        PyErr_SetString(PyExc_RuntimeError, "contexts are not laid out as expected");
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+current_context(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->context == NULL) {
+        Py_XDECREF(PyContext_CopyCurrent()); /* makes one */
+    }
+    return Py_XNewRef(thread->context);
+}
+
+PyObject *
+context_variables(PyObject *context)
+{
+    return ((Context *)context)->variables;
+}
+
+void
+context_set_variables(PyObject *context, PyObject *variables)
+{
+    PyObject *old = ((Context *)context)->variables;
+    ((Context *)context)->variables = Py_NewRef(variables);
+    /* What variables remember of their last look-up must not be found again. */
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    for (PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
+         thread != NULL; thread = PyThreadState_Next(thread)) {
+        thread->context_ver++;
+    }
+    Py_DECREF(old);
 }

@@ -36,12 +36,7 @@ ProtocolMethod_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject
     if (step_tell(&step, EVENT_BEFORE) == 0) {
         result = PyObject_Vectorcall(method, args, nargsf, kwnames);
     }
-    if (step_tell(&step, EVENT_AFTER) < 0) {
-        Py_CLEAR(result);
-    }
-    if (step_end(&step) < 0) {
-        Py_CLEAR(result);
-    }
+    result = step_finish(&step, result);
     Py_DECREF(method);
     Py_DECREF(transport);
     return result;
@@ -234,12 +229,7 @@ Introduction_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *
     if (step_tell(&step, EVENT_BEFORE) == 0) {
         result = PyObject_Vectorcall(made, args, nargsf, kwnames);
     }
-    if (step_tell(&step, EVENT_AFTER) < 0) {
-        Py_CLEAR(result);
-    }
-    if (step_end(&step) < 0) {
-        Py_CLEAR(result);
-    }
+    result = step_finish(&step, result);
 done:
     Py_DECREF(made);
     Py_XDECREF(transport);

@@ -83,6 +83,12 @@ resources_subject_of(PyObject *op)
 }
 
 PyObject *
+resources_context_of(PyObject *op)
+{
+    return ((Resource *)op)->context;
+}
+
+PyObject *
 resources_make(PyTypeObject *type, Kind kind, PyObject *type_name, PyObject *subject,
                PyObject *owner, PyObject *inner)
 {
@@ -176,13 +182,7 @@ run(Resource *self, PyObject *fn, PyObject *const *args, size_t nargsf, PyObject
                      ? run((Resource *)self->inner, fn, args, nargsf, kwnames)
                      : PyObject_Vectorcall(fn, args, nargsf, kwnames);
     }
-    if (step_tell(&step, EVENT_AFTER) < 0) {
-        Py_CLEAR(result);
-    }
-    if (step_end(&step) < 0) {
-        Py_CLEAR(result);
-    }
-    return result;
+    return step_finish(&step, result);
 }
 
 /* The same in `context`. Steals nothing. */
@@ -193,15 +193,7 @@ run_in_context(Resource *self, PyObject *context, PyObject *fn, PyObject *const 
     if (PyContext_Enter(context) < 0) {
         return NULL;
     }
-    PyObject *result = run(self, fn, args, nargsf, kwnames);
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(result);
-        Py_XDECREF(exception);
-    } else {
-        PyErr_SetRaisedException(exception);
-    }
-    return result;
+    return leave_context(context, run(self, fn, args, nargsf, kwnames));
 }
 
 PyObject *

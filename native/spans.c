@@ -19,6 +19,7 @@ static FreeList free_spans;
 /* Owned, or NULL. */
 static PyObject *sampler = NULL;
 static PyObject *sink = NULL;
+static PyObject *gate = NULL;
 static bool sampler_decides_children = false;
 
 /* Owned. */
@@ -108,6 +109,14 @@ static int
 identify(Span *self, const SpanOptions *options)
 {
     bool is_child = is_given(options->parent);
+    if (is_given(options->context)) {
+        if (span_view_identity(options->context, &self->identity) < 0) {
+            return -1;
+        }
+        self->is_sampled = self->identity.flags & TRACE_FLAG_SAMPLED;
+        self->has_ended = true; /* for us: nothing can be set on it */
+        return 0;
+    }
     if (!is_child) {
         self->identity.trace_high = random_id();
         self->identity.trace_low = random_id();
@@ -128,7 +137,7 @@ identify(Span *self, const SpanOptions *options)
     }
     self->is_sampled = self->identity.flags & TRACE_FLAG_SAMPLED;
     if (sampler != NULL && !options->is_suppressed &&
-        (!is_child || sampler_decides_children)) {
+        (!is_child || self->parent_is_remote || sampler_decides_children)) {
         return ask_sampler(self, options);
     }
     return 0;
@@ -137,7 +146,9 @@ identify(Span *self, const SpanOptions *options)
 bool
 span_has_unsampled_children(const Span *self)
 {
-    return !self->is_sampled && !(sampler != NULL && sampler_decides_children);
+    bool is_asked =
+        sampler != NULL && (self->identity.is_remote || sampler_decides_children);
+    return !self->is_sampled && !is_asked;
 }
 
 /* Returns: a span without a name, tracked by the garbage collector, new, or NULL with an
@@ -181,6 +192,9 @@ span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options)
     if (identify(self, options) < 0) {
         goto error;
     }
+    if (is_given(options->context)) {
+        return (PyObject *)self;
+    }
     if (!self->is_sampled) {
         if (is_given(options->start_time) &&
             span_time_of(options->start_time, &self->start_time) < 0) {
@@ -214,9 +228,9 @@ static Signature constructor = {
     .function = "Span",
     .required = 1,
     .positional = 1,
-    .count = 8,
+    .count = 9,
     .names = {"name", "kind", "parent", "request", "attributes", "start_time",
-              "call_site", "scope"},
+              "call_site", "scope", "context"},
 };
 
 static PyObject *
@@ -238,6 +252,7 @@ begin_with(PyTypeObject *type, PyObject *const *args, Py_ssize_t nargs, PyObject
         .start_time = values[5],
         .wants_site = wants_site,
         .scope = values[7],
+        .context = values[8],
     };
     return span_begin(type, values[0], &options);
 }
@@ -349,6 +364,19 @@ Span_dealloc(Span *self)
     }
 }
 
+/* What it raises is reported. Sets no exception. May run Python code: yes. */
+static void
+tell(PyObject *function, Span *self)
+{
+    PyObject *told = Py_NewRef(function);
+    PyObject *result = PyObject_CallOneArg(told, (PyObject *)self);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(told);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(told);
+}
+
 /* Tells those that keep spans. Trouble of theirs is reported, and nobody else's. */
 static void
 tell_end(Span *self)
@@ -361,17 +389,13 @@ tell_end(Span *self)
         }
         Py_XDECREF(result);
     }
-    if (span_buffer != NULL) {
+    if (gate != NULL) {
+        tell(gate, self);
+    } else if (span_buffer != NULL) {
         span_buffer_add(self);
     }
     if (sink != NULL) {
-        PyObject *told = Py_NewRef(sink);
-        result = PyObject_CallOneArg(told, (PyObject *)self);
-        if (result == NULL) {
-            PyErr_WriteUnraisable(told);
-        }
-        Py_XDECREF(result);
-        Py_DECREF(told);
+        tell(sink, self);
     }
 }
 
@@ -481,6 +505,26 @@ PyObject *
 spans_set_sink(PyObject *module, PyObject *function)
 {
     Py_XSETREF(sink, function != Py_None ? Py_NewRef(function) : NULL);
+    Py_RETURN_NONE;
+}
+
+PyObject *
+spans_set_gate(PyObject *module, PyObject *function)
+{
+    Py_XSETREF(gate, function != Py_None ? Py_NewRef(function) : NULL);
+    Py_RETURN_NONE;
+}
+
+PyObject *
+spans_release(PyObject *module, PyObject *span)
+{
+    if (!span_check(span)) {
+        PyErr_Format(PyExc_TypeError, "expected a Span, got %R", span);
+        return NULL;
+    }
+    if (span_buffer != NULL) {
+        span_buffer_add((Span *)span);
+    }
     Py_RETURN_NONE;
 }
 

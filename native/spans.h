@@ -71,6 +71,7 @@ typedef struct SpanOptions {
     PyObject *attributes;
     PyObject *start_time;
     PyObject *scope;
+    PyObject *context; /* a SpanContext: of a span that somebody else records */
     bool wants_site;
     bool
         is_suppressed; /* not sampled, whatever its parent is and the sampler would say */
@@ -97,6 +98,8 @@ void span_end_at(Span *self, uint64_t time);
 PyObject *spans_set_faces(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *spans_set_sampler(PyObject *module, PyObject *args);
 PyObject *spans_set_sink(PyObject *module, PyObject *sink);
+PyObject *spans_set_gate(PyObject *module, PyObject *gate);
+PyObject *spans_release(PyObject *module, PyObject *span);
 PyObject *spans_set_limits(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /* Adds the type to the module. Returns: 0, or -1 with an exception set. */

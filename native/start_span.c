@@ -1,41 +1,31 @@
 #include "start_span.h"
 #include "arguments.h"
 #include "core.h"
+#include "scopes.h"
 #include "spans.h"
 
-/* What tracing/current.py keeps. Owned, or NULL before it is imported. */
-static PyObject *current_variable = NULL;    /* ContextVar: a Span or None */
-static PyObject *suppressed_variable = NULL; /* ContextVar: bool */
-static PyObject *task_spans = NULL; /* dict: async id to (its span, the span at birth) */
+/* Owned, or NULL before tracing/current.py is imported: a dict of async id to (its span, the span
+   at birth). */
+static PyObject *task_spans = NULL;
 
 PyObject *
-start_span_set_sources(PyObject *module, PyObject *args)
+start_span_set_tasks(PyObject *module, PyObject *tasks)
 {
-    /* Borrowed. */
-    PyObject *current, *suppressed, *tasks;
-    if (!PyArg_ParseTuple(args, "O!O!O!:set_span_sources", &PyContextVar_Type, &current,
-                          &PyContextVar_Type, &suppressed, &PyDict_Type, &tasks)) {
+    if (!PyDict_CheckExact(tasks)) {
+        PyErr_Format(PyExc_TypeError, "expected a dict, got %R", tasks);
         return NULL;
     }
-    Py_XSETREF(current_variable, Py_NewRef(current));
-    Py_XSETREF(suppressed_variable, Py_NewRef(suppressed));
     Py_XSETREF(task_spans, Py_NewRef(tasks));
     Py_RETURN_NONE;
 }
 
-/* Returns: the span that what runs here belongs to, new, or None, or NULL with an exception set.
-   May run Python code: no. */
+/* Returns: the span that what runs in a scope belongs to, new, or None, or NULL with an exception
+   set. May run Python code: no. */
 static PyObject *
-find_current(void)
+find_current(const Scope *scope)
 {
-    PyObject *span = NULL; /* owned */
-    if (current_variable == NULL) {
-        Py_RETURN_NONE;
-    }
-    if (PyContextVar_Get(current_variable, Py_None, &span) < 0) {
-        return NULL;
-    }
-    if (span == Py_None || PyDict_GET_SIZE(task_spans) == 0) {
+    PyObject *span = Py_NewRef(scope->span != NULL ? scope->span : Py_None); /* owned */
+    if (span == Py_None || task_spans == NULL || PyDict_GET_SIZE(task_spans) == 0) {
         return span;
     }
     PyObject *id = PyLong_FromUnsignedLongLong(execution_async_id()); /* owned */
@@ -55,23 +45,50 @@ find_current(void)
 PyObject *
 start_span_current(PyObject *module, PyObject *unused)
 {
-    return find_current();
+    Scope *scope = scope_current(); /* owned */
+    if (scope == NULL) {
+        return NULL;
+    }
+    PyObject *span = find_current(scope);
+    Py_DECREF(scope);
+    return span;
 }
 
-/* Returns: whether, or -1 with an exception set. */
-static int
-is_suppressed(void)
+PyObject *
+start_span_recording(PyObject *module, PyObject *unused)
 {
-    PyObject *value = NULL; /* owned */
-    if (suppressed_variable == NULL) {
-        return 0;
+    Scope *scope = scope_current(); /* owned */
+    if (scope == NULL) {
+        return NULL;
     }
-    if (PyContextVar_Get(suppressed_variable, Py_False, &value) < 0) {
-        return -1;
+    PyObject *span =
+        scope->is_suppressed ? Py_NewRef(Py_None) : find_current(scope); /* owned */
+    Py_DECREF(scope);
+    if (span != NULL && span != Py_None &&
+        (!span_check(span) || !((Span *)span)->is_sampled)) {
+        Py_SETREF(span, Py_NewRef(Py_None));
     }
-    int result = value == Py_True;
-    Py_DECREF(value);
-    return result;
+    return span;
+}
+
+/* Marks a span whose parent is over: what goes on after a request, or a task, and nobody waits for.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+mark_late(PyObject *span, PyObject *parent)
+{
+    int status = -1;
+    PyObject *context = PyObject_GetAttrString(parent, "context"); /* owned */
+    PyObject *result = PyObject_CallMethod(span, "set_attribute", "sO",
+                                           "asynchooks.outlives_parent", Py_True);
+    if (context == NULL || result == NULL) {
+        goto error;
+    }
+    Py_SETREF(result, PyObject_CallMethod(span, "add_link", "(O)", context));
+    status = result != NULL ? 0 : -1;
+error:
+    Py_XDECREF(context);
+    Py_XDECREF(result);
+    return status;
 }
 
 static Signature signature = {
@@ -89,18 +106,19 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     if (arguments_bind(&signature, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
+    Scope *scope = scope_current(); /* owned */
+    if (scope == NULL) {
+        return NULL;
+    }
+    bool is_suppressed = scope->is_suppressed;
     PyObject *parent =
-        values[3] != NULL ? Py_NewRef(values[3]) : find_current(); /* owned */
+        values[3] != NULL ? Py_NewRef(values[3]) : find_current(scope); /* owned */
+    Py_DECREF(scope);
     if (parent == NULL) {
         return NULL;
     }
     if (span_check(parent) && span_has_unsampled_children((Span *)parent)) {
         return parent; /* nothing is known of either that would tell them apart */
-    }
-    int suppressed = is_suppressed();
-    if (suppressed < 0) {
-        Py_DECREF(parent);
-        return NULL;
     }
     SpanOptions options = {
         .kind = values[1],
@@ -110,9 +128,13 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
         .start_time = values[4],
         .scope = values[5],
         .wants_site = true,
-        .is_suppressed = suppressed,
+        .is_suppressed = is_suppressed,
     };
     PyObject *span = span_begin(span_type, values[0], &options);
+    if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
+        ((Span *)span)->is_sampled && mark_late(span, parent) < 0) {
+        Py_CLEAR(span);
+    }
     Py_DECREF(parent);
     return span;
 }

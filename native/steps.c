@@ -12,12 +12,19 @@ begin(Step *step, Record *record, PyObject *resource)
     step->async_id = record->async_id;
     step->resource = resource;
     step->frame = frame_push(record, resource);
+    step->is_nested = record->state == STATE_RUNNING;
+    if (KINDS_UNTIMED & KIND_BIT(record->kind)) {
+        record->state = STATE_RUNNING;
+        if (step->frame != NULL) {
+            step->frame->started_at = STARTED_JUST_NOW;
+        }
+        return;
+    }
     uint64_t now = clock_ticks();
     step->started_at = now;
     if (step->frame != NULL) {
         step->frame->started_at = now;
     }
-    step->is_nested = record->state == STATE_RUNNING;
     if (step->is_nested) {
         return;
     }

@@ -47,4 +47,20 @@ step_tell(Step *step, Event event)
     return hooks_hear_steps ? step_tell_hooks(step, event) : 0;
 }
 
+/* What was called in the step has given `result`, NULL for an exception: tells after, and ends
+   the step.
+   Steals and returns: result, or NULL where a hook that may, or a signal handler, has raised.
+   May run Python code: yes. */
+static inline PyObject *
+step_finish(Step *step, PyObject *result)
+{
+    if (step_tell(step, EVENT_AFTER) < 0) {
+        Py_CLEAR(result);
+    }
+    if (step_end(step) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
 #endif

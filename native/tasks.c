@@ -1,5 +1,6 @@
 #include "tasks.h"
 #include "compat.h"
+#include "handles.h"
 #include "hooks.h"
 #include "internals.h"
 #include "records.h"
@@ -19,7 +20,8 @@ should_track(PyObject *object)
 }
 
 /* Returns: the record of an object that is being made, or NULL, without an exception, where
-   there is no room for one: it then lives untracked. */
+   there is no room for one: it then lives untracked. Also NULL where the original refuses
+   to make it a second time, as from 3.15 on. */
 static inline Record *
 give_birth(PyObject *object, Kind kind)
 {
@@ -28,6 +30,9 @@ give_birth(PyObject *object, Kind kind)
         return NULL;
     }
     if (record->async_id != 0) {
+        if (PY_VERSION_HEX >= 0x030f0000) {
+            return NULL;
+        }
         /* __init__ called again makes a new resource in the old one's place. */
         core.live[record->kind]--;
         hooks_record_died(record);
@@ -140,36 +145,33 @@ future_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return init_and_tell(original_future_init, record, self, args, kwargs);
 }
 
-/* Future(loop=loop) is how every loop makes its futures. The interpreter would make a dict of
-   that each time; here one is used over and over. Nobody else ever sees it. */
-static PyObject *no_arguments = NULL;  /* owned: () */
-static PyObject *loop_argument = NULL; /* owned: {"loop": ...} */
-static PyObject *str_loop = NULL;      /* owned */
-static bool loop_argument_is_used = false;
+/* Future(loop=loop) is how every loop makes its futures. __init__ of one that is new and has
+   no debugging to do only notes the loop; to call it would take a dict of the arguments. */
+static PyObject *str_loop = NULL; /* owned */
 
 static PyObject *
 construct_future(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (loop_argument_is_used || PyVectorcall_NARGS(nargsf) != 0 || kwnames == NULL ||
+    if (PyVectorcall_NARGS(nargsf) != 0 || kwnames == NULL ||
         PyTuple_GET_SIZE(kwnames) != 1 || PyTuple_GET_ITEM(kwnames, 0) != str_loop ||
-        !core.is_enabled) {
+        args[0] == Py_None || !core.is_enabled || !futures_can_be_made()) {
         return call_class_as_ever(class, args, nargsf, kwnames);
     }
-    PyObject *self = future_type->tp_new(future_type, no_arguments, NULL);
+    int is_debug = loop_is_in_debug_mode(args[0]);
+    if (is_debug != 0) {
+        return is_debug < 0 ? NULL : call_class_as_ever(class, args, nargsf, kwnames);
+    }
+    PyObject *self = make_future(args[0]);
     if (self == NULL) {
         return NULL;
     }
-    loop_argument_is_used = true; /* debug mode runs Python code inside */
-    if (PyDict_SetItem(loop_argument, str_loop, args[0]) < 0 ||
-        future_init(self, no_arguments, loop_argument) < 0) {
-        Py_CLEAR(self);
+    Record *record = should_track(self) ? give_birth(self, KIND_FUTURE) : NULL;
+    if (record != NULL && hooks_want(EVENT_INIT, KIND_FUTURE)) {
+        Record born = *record;
+        if (hooks_emit_init(&born, KIND_NAMES[KIND_FUTURE], self) < 0) {
+            Py_CLEAR(self);
+        }
     }
-    PyObject *exception = self == NULL ? PyErr_GetRaisedException() : NULL;
-    (void)PyDict_SetItem(loop_argument, str_loop, Py_None); /* keeps no loop alive */
-    if (exception != NULL) {
-        PyErr_SetRaisedException(exception);
-    }
-    loop_argument_is_used = false;
     return self;
 }
 
@@ -234,15 +236,7 @@ begin_step(Step *step, PyObject *task)
 static inline PyObject *
 end_step(Step *step, PyObject *result)
 {
-    if (step->record != NULL) {
-        if (step_tell(step, EVENT_AFTER) < 0) {
-            Py_CLEAR(result);
-        }
-        if (step_end(step) < 0) {
-            Py_CLEAR(result);
-        }
-    }
-    return result;
+    return step->record != NULL ? step_finish(step, result) : result;
 }
 
 /* A task begins, or goes on after a bare yield: whatever loop calls it. */
@@ -460,10 +454,7 @@ tasks_prepare(void)
     str_eager_start = PyUnicode_InternFromString("eager_start");
     future_done = PyObject_GetAttrString((PyObject *)future_type, "done");
     str_loop = PyUnicode_InternFromString("loop");
-    no_arguments = PyTuple_New(0);
-    loop_argument = PyDict_New();
-    if (str_eager_start == NULL || future_done == NULL || str_loop == NULL ||
-        no_arguments == NULL || loop_argument == NULL) {
+    if (str_eager_start == NULL || future_done == NULL || str_loop == NULL) {
         return -1;
     }
     for (int i = 0; i < METHOD_COUNT; i++) {

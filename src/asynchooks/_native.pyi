@@ -3,9 +3,9 @@
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
-from types import CodeType
-from typing import Any, Final, Self, TypeAlias, final
+from contextvars import Context, ContextVar
+from types import CodeType, TracebackType
+from typing import Any, Final, Self, TypeAlias, TypeVar, final
 
 from asynchooks.tracing.request import Request
 from asynchooks.tracing.span import (
@@ -17,19 +17,30 @@ from asynchooks.tracing.span import (
     StatusCode,
 )
 
+_Class = TypeVar("_Class", bound=type)
+
 __all__ = (
     "KINDS",
+    "MISSING",
+    "ContextState",
+    "Entry",
     "Hook",
     "Resource",
+    "Scope",
     "Span",
     "SpanBuffer",
+    "Storage",
     "Wrapper",
     "after_fork_in_child",
     "async_id_of",
+    "become_again",
+    "become_nobody",
     "call_detached",
     "call_unheard",
     "configure",
     "configure_sites",
+    "current_scope",
+    "contexts_of",
     "current_span",
     "delete_type_attribute",
     "drop_hooks",
@@ -49,18 +60,25 @@ __all__ = (
     "memory",
     "new_span_id",
     "origin",
+    "recording_span",
+    "release_span",
+    "outermost_context",
+    "own_methods",
     "release_termination",
     "request_as_json",
     "restore_termination",
     "root_async_id",
+    "set_greenlet_type",
+    "scope_in",
     "set_lookups",
     "set_options",
     "set_sampler",
     "set_span_buffer",
     "set_span_faces",
+    "set_span_gate",
     "set_span_limits",
     "set_span_sink",
-    "set_span_sources",
+    "set_task_spans",
     "set_transport_types",
     "set_type_attribute",
     "site_frames",
@@ -76,6 +94,8 @@ __all__ = (
 
 # Every kind of resource, by name; the index is the kind's number in the core.
 KINDS: Final[tuple[str, ...]]
+# "No store", also as what a storage's variable holds. Not None, which is a store like any other.
+MISSING: Final[Any]
 
 def configure(step: object, wakeup: object, task: object) -> None: ...
 def configure_sites(
@@ -100,7 +120,14 @@ def root_async_id() -> int: ...
 def execution_async_resource() -> object | None: ...
 def async_id_of(resource: object, /) -> int: ...
 def start_root() -> int: ...
+def outermost_context() -> Context: ...
 def call_detached(fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def become_nobody() -> tuple[int, int, int, int, int]: ...
+def become_again(
+    frame: int, is_pushed: int, async_id: int, created_by: int, root: int, /
+) -> None: ...
+def contexts_of(resource: object, /) -> list[Context]: ...
+def own_methods(subclass: _Class, /) -> _Class: ...
 def origin(maker: object | None, /) -> tuple[int, int, int]: ...
 def track(
     resource: object, kind: int, type_name: str, origin: tuple[int, int, int] = ..., /
@@ -136,6 +163,7 @@ def snapshot(
 ]: ...
 def install_callbacks(loop_type: type, /) -> None: ...
 def uninstall_callbacks() -> None: ...
+def set_greenlet_type(greenlet_type: type | None, /) -> None: ...
 def set_type_attribute(owner: type, name: str, value: object) -> None: ...
 def delete_type_attribute(owner: type, name: str) -> None: ...
 
@@ -180,12 +208,12 @@ def set_span_limits(
     link_attributes: int = ...,
     value_length: int = ...,
 ) -> None: ...
-def set_span_sources(
-    current: ContextVar[Span | None],
-    suppressed: ContextVar[bool],
-    tasks: dict[int, tuple[Span, Span]],
-    /,
-) -> None: ...
+def set_task_spans(tasks: dict[int, tuple[Span, Span]], /) -> None: ...
+def current_scope() -> Scope: ...
+def scope_in(context: Context, /) -> Scope: ...
+def recording_span() -> Span | None: ...
+def set_span_gate(gate: Callable[[Span], object] | None, /) -> None: ...
+def release_span(span: Span, /) -> None: ...
 def set_sampler(sampler: _Sampler | None, decides_children: bool = ..., /) -> None: ...
 def set_span_sink(sink: Callable[[Span], object] | None, /) -> None: ...
 def set_span_buffer(buffer: SpanBuffer | None, /) -> None: ...
@@ -200,6 +228,26 @@ def start_span(
     scope: bytes | None = None,
 ) -> Span: ...
 
+class Scope:
+    span: Span | None
+    baggage: Mapping[str, Any] | None
+    attached: Mapping[str, object] | None
+    composed: tuple[Span | None, Any] | None
+    is_suppressed: bool
+    @property
+    def is_outermost(self) -> bool: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
 class Span:
     def __new__(
         cls,
@@ -212,6 +260,7 @@ class Span:
         start_time: int | None = None,
         call_site: bool = False,
         scope: bytes | None = None,
+        context: SpanContext | None = None,
     ) -> Self: ...
     @property
     def name(self) -> str: ...
@@ -288,6 +337,25 @@ class SpanBuffer:
     def close(self) -> None: ...
     def stats(self) -> tuple[int, int, int, int]: ...
 
+class Storage:
+    name: str
+    default: Any
+    _variable: ContextVar[Any]
+    def __init__(self, name: str, default: object) -> None: ...
+    def enter_with(self, store: Any, /) -> None: ...
+
+@final
+class Entry:
+    store: Any
+    use: Any
+    def __new__(cls, store: object, use: object, /) -> Entry: ...
+
+@final
+class ContextState:
+    def __new__(cls) -> ContextState: ...
+    def restore(self) -> None: ...
+    def empty(self) -> None: ...
+
 @final
 class Hook:
     def __new__(
@@ -327,7 +395,9 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | None = ...,
+        helper: Callable[..., Any] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def __wrapped__(self) -> Callable[..., Any]: ...

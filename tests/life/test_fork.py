@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -221,6 +222,10 @@ def test_after_a_fork(pass_script: PassScript, script: str, expected: list[str])
     assert pass_script(FORKING + script) == expected
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14),
+    reason="hangs without us too: a child has no running loop, so SystemExit gets lost in the step",
+)
 def test_children_that_exit_as_processes_do(pass_script: PassScript) -> None:
     """With exit functions, in the middle of a loop, and with threads of the parent's gone."""
     lines = pass_script(

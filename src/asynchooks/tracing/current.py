@@ -2,84 +2,70 @@
 
 from __future__ import annotations
 
-import contextvars
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
+from asynchooks._native import current_span, recording_span, start_span
+from asynchooks.tracing.scope import Scope, current_scope
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from contextvars import Context
 
     from asynchooks.tracing.span import Span
 
-__all__ = ("current_span", "is_suppressed", "start_span", "suppress_tracing", "use_span")
-
-_current: contextvars.ContextVar[Span | None] = contextvars.ContextVar(
-    "asynchooks.current_span", default=None
-)
-_suppressed: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "asynchooks.suppressed", default=False
+__all__ = (
+    "context_span",
+    "current_span",
+    "is_suppressed",
+    "recording_span",
+    "span_in",
+    "start_span",
+    "suppress_tracing",
+    "task_spans",
+    "use_span",
 )
 
 # By the async id of a task: its own span, and the span that its context held at birth. The task's
-# context is never changed, so that nothing of ours shows in it; see current_span().
+# context is never changed, so that nothing of ours shows in it: a task that still has the span it
+# was born with runs for its own span; one that has entered a scope of its own since, for that.
 task_spans: dict[int, tuple[Span, Span]] = {}
 
-_native.set_span_sources(_current, _suppressed, task_spans)
+_native.set_task_spans(task_spans)
 
 
 def context_span() -> Span | None:
     """The span that the contextvars context here holds, whatever task runs."""
-    return _current.get()
+    return current_scope().span
 
 
-# A task that still has the span it was born with runs for its own span; one that has entered a
-# scope of its own since, for that.
-current_span = _native.current_span
-start_span = _native.start_span
+def span_in(context: Context) -> Span | None:
+    """The span that another context holds."""
+    return _native.scope_in(context).span
 
 
-class use_span:
-    """`with use_span(span):` makes `span` current inside. Leaving never raises, also where that
-    happens in another context than entering did, and does not end the span."""
+class use_span(Scope):
+    """`with use_span(span):` makes `span` current inside. Leaving does not end the span, and never
+    raises, also where that happens in another context than entering did (see `Scope`)."""
 
-    __slots__ = ("_outer", "_span")
+    __slots__ = ()
 
     def __init__(self, span: Span | None) -> None:
-        self._span = span
+        self.span = span
 
     def __enter__(self) -> Span | None:
-        self._outer = _current.get()
-        _current.set(self._span)
-        return self._span
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _current.set(self._outer)
+        self.enter()
+        return self.span
 
 
-class suppress_tracing:
+class suppress_tracing(Scope):
     """`with suppress_tracing():` spans started inside are not recorded."""
 
-    __slots__ = ("_outer",)
+    __slots__ = ()
 
-    def __enter__(self) -> None:
-        self._outer = _suppressed.get()
-        _suppressed.set(True)
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _suppressed.set(self._outer)
+    def __init__(self) -> None:
+        self.is_suppressed = True
 
 
 def is_suppressed() -> bool:
     """Whether spans started here are not recorded."""
-    return _suppressed.get()
+    return current_scope().is_suppressed

@@ -27,6 +27,8 @@ __all__ = (
     "SpanKind",
     "StatusCode",
     "exception_attributes",
+    "release",
+    "set_gate",
     "set_sink",
 )
 
@@ -85,6 +87,18 @@ def set_sink(sink: Callable[[Span], object] | None) -> None:
     """Call `sink` with every span that ends, in the thread where it ends, also while nothing is
     exported. None: nobody. What it raises goes to `sys.unraisablehook`."""
     _native.set_span_sink(sink)
+
+
+def set_gate(gate: Callable[[Span], object] | None) -> None:
+    """Have every span that ends go to `gate`, in the thread where it ends, instead of being
+    exported. It may `release` the span, then or later. None: spans are exported when they end,
+    and nothing is asked."""
+    _native.set_span_gate(gate)
+
+
+def release(span: Span) -> None:
+    """Export a span that a gate was given."""
+    _native.release_span(span)
 
 
 def exception_attributes(exception: BaseException) -> dict[str, AttributeValue]:

@@ -8,7 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.hooks import create_hook
-from asynchooks.tracing.current import context_span, current_span, is_suppressed, task_spans
+from asynchooks.tracing.current import context_span, recording_span, task_spans
 from asynchooks.tracing.span import Span, StatusCode
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None
     inherited = context_span()
     if inherited is None or inherited.request is None:
         return
-    if not _recorded.get() or is_suppressed():
+    if not _recorded.get() or len(task_spans) >= MAXIMUM_OPEN:
         return
-    if len(task_spans) >= MAXIMUM_OPEN:
+    parent = recording_span()
+    if parent is None:
         return
-    parent = current_span() or inherited
     task: asyncio.Task[Any] = resource  # type: ignore[assignment] # by the hook's kinds
     span = Span(
         f"task {_name_of(task)}",
