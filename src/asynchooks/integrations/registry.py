@@ -6,11 +6,10 @@ The list is all that `enable()` loads. The file of an integration, which has its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks import _native
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ("INTEGRATIONS", "Integration")
 
 
-@dataclass(frozen=True, slots=True)
-class Integration:
+class Integration(NamedTuple):
     """The boundary of one library, as those of Python itself are in `boundaries/`.
 
     Args:
