@@ -63,7 +63,8 @@ class Integration(NamedTuple):
 
 
 def _is_missing(module: ModuleType, target: str) -> bool:
-    return target.endswith("?") and not hasattr(module, target.partition(":")[2][:-1])
+    first, _, _ = target.partition(":")[2].removesuffix("?").partition(".")
+    return target.endswith("?") and not hasattr(module, first)
 
 
 def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:
