@@ -144,7 +144,7 @@ INTEGRATIONS = (
     ),
     Integration(
         "joblib",
-        "what Parallel calls in threads has the caller's context, in processes its portable stores",
+        "portable stores travel with what Parallel sends to processes",
         ("joblib.parallel",),
     ),
     Integration("anyio", "portable stores travel with to_process.run_sync", ("anyio.to_process",)),
