@@ -7,7 +7,7 @@ from pathlib import Path
 
 __all__ = ("application_module", "program_name")
 
-_SERVERS = ("uvicorn", "gunicorn", "hypercorn")
+_SERVERS = ("uvicorn", "gunicorn", "hypercorn", "daphne", "granian", "waitress-serve")
 
 
 def application_module() -> str:

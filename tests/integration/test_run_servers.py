@@ -44,6 +44,19 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": f"VERSION {os.getpid()}".encode()})
 """
+# The same for WSGI.
+WSGI_APPLICATION = """
+
+def wsgi(environ, start_response):
+    name = environ["PATH_INFO"].strip("/")
+    if name != "health":
+        connection = sqlite3.connect(":memory:")
+        connection.execute(f"SELECT 1 /* {name} */").fetchall()
+        connection.close()
+        logger.info("served %s", name)
+    start_response("200 OK", [("content-type", "text/plain")])
+    return [f"VERSION {os.getpid()}".encode()]
+"""
 VERSION = "one"
 SCRIPT = """
 import sys
@@ -72,6 +85,12 @@ COMMANDS = {
     ),
     "hypercorn": "hypercorn -b 127.0.0.1:{port} plain:app",
     "hypercorn-workers": "hypercorn -w 2 -b 127.0.0.1:{port} plain:app",
+    "gunicorn-sync": "gunicorn -w 2 -b 127.0.0.1:{port} plain:wsgi",
+    "gunicorn-gthread": "gunicorn -w 2 --threads 4 -b 127.0.0.1:{port} plain:wsgi",
+    "waitress": "waitress-serve --listen 127.0.0.1:{port} plain:wsgi",
+    "granian": "granian --interface asginl --workers 2 --port {port} plain:app",
+    "granian-wsgi": "granian --interface wsgi --port {port} plain:wsgi",
+    "daphne": "daphne -p {port} plain:app",
     "python-m-package": "{python} -m package {port}",
     "python-script": "{python} script.py {port}",
 }
@@ -80,7 +99,8 @@ SERVICES = {"python-m-package": "package", "python-script": "script"}
 
 
 def write_application(folder: Path, version: str = VERSION) -> None:
-    (folder / "plain.py").write_text(APPLICATION.replace("VERSION", version))
+    application = APPLICATION + WSGI_APPLICATION
+    (folder / "plain.py").write_text(application.replace("VERSION", version))
     (folder / "script.py").write_text(SCRIPT)
     (folder / "package").mkdir(exist_ok=True)
     (folder / "package" / "__init__.py").write_text("")
@@ -122,7 +142,7 @@ def test_each_request_has_its_query_and_its_log_line(
     for mark in names:
         spans = viewer.spans(traces[f"id-{mark}"])
         queries = [span["attributes"]["db.query.text"] for span in spans if span["is_query"]]
-        assert queries == [f"SELECT 1 /* {mark} */"]
+        assert queries == [f"SELECT ? /* {mark} */"]
         lines = [event["attributes"].get("log.message") for s in spans for event in s["events"]]
         assert lines.count(f"served {mark}") == 1
     server.stop()

@@ -157,8 +157,12 @@ def visit(kind: str, *paths: str, app: Any = application, **options: Any) -> lis
     return asyncio.run(main())
 
 
+def server_spans(trace: Trace) -> list[Span]:
+    return [span for span in trace.spans if span.kind is SpanKind.SERVER]
+
+
 def server_span(trace: Trace) -> Span:
-    (span,) = (span for span in trace.spans if span.kind is SpanKind.SERVER)
+    (span,) = server_spans(trace)
     return span
 
 
@@ -349,7 +353,7 @@ def test_included_routers_of_fastapi(trace: Trace) -> None:
 def test_the_application_s_context_has_only_our_own_variables(trace: Trace) -> None:
     (answer,) = visit("uvicorn-h11", "/context")
     ours = {name for name in answer.json() if name.startswith("asynchooks.")}
-    known = {"asynchooks.current_span", "asynchooks.suppressed", "asynchooks.task_spans"}
+    known = {"asynchooks.scope", "asynchooks.task_spans"}
     assert ours <= known
 
 
@@ -562,3 +566,150 @@ def test_methods_of_high_cardinality(trace: Trace) -> None:
     assert span.name == "HTTP"
     assert span.attributes["http.request.method"] == "_OTHER"
     assert span.attributes["http.request.method_original"] == "BREW"
+
+
+# What runs before, beside and after the answer.
+
+
+def test_the_bytes_and_pieces_of_an_answer_are_counted(trace: Trace) -> None:
+    visit("uvicorn-h11", "/stream")
+    span = server_span(trace)
+    assert span.attributes["http.response.body.size"] == 12
+    assert span.attributes["asynchooks.response.chunks"] == 3
+
+
+def test_a_streamed_answer_lasts_until_its_last_byte(trace: Trace) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        assert server_spans(trace) == []
+        asynchooks.tracing.start_span("between").end()
+        await send({"type": "http.response.body", "body": b"b"})
+        assert len(server_spans(trace)) == 1
+
+    asyncio.run(call(TracedApplication(app), scope_of()))
+    span = server_span(trace)
+    assert trace.named("between").parent == span.context
+    assert span.attributes["http.response.body.size"] == 2
+
+
+def test_a_client_that_disconnects_is_told_and_is_no_failure(trace: Trace) -> None:
+    async def disconnected() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/after":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        assert (await receive())["type"] == "http.disconnect"
+
+    async def main(path: str) -> None:
+        await TracedApplication(app)(scope_of(path), disconnected, send)
+
+    asyncio.run(main("/before"))
+    asyncio.run(main("/after"))
+    before, after = server_spans(trace)
+    assert before.attributes["asynchooks.client_disconnected"] is True
+    assert before.status_code is StatusCode.UNSET
+    assert "asynchooks.client_disconnected" not in after.attributes
+
+
+def test_what_outlives_the_request_is_marked_and_linked(trace: Trace) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0, later)  # has the context of the open request
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def later() -> None:
+        asynchooks.tracing.start_span("late").end()
+        done.set()
+
+    async def main() -> None:
+        await call(TracedApplication(app), scope_of())
+        await done.wait()
+
+    done = asyncio.Event()
+    asyncio.run(main())
+    span, mail = server_span(trace), trace.named("late")
+    assert mail.request is span.request
+    assert mail.attributes["asynchooks.outlives_parent"] is True
+    assert [link.context for link in mail.links] == [span.context]
+
+
+def test_the_background_of_a_request_is_linked_to_it(trace: Trace) -> None:
+    visit("uvicorn-h11", "/later")
+    (background,) = (span for span in trace.spans if span.name == "background")
+    assert [link.context for link in background.links] == [server_span(trace).context]
+
+
+def test_each_message_of_a_websocket_is_a_span(trace: Trace) -> None:
+    incoming: list[Any] = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "one"},
+        {"type": "websocket.receive", "bytes": b"three"},
+        {"type": "websocket.disconnect", "code": 1000},
+    ]
+
+    async def receive() -> Any:
+        return incoming.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            asynchooks.tracing.start_span("work").end()
+            await send({"type": "websocket.send", "text": message.get("text") or "b"})
+
+    scope = {**scope_of("/echo"), "type": "websocket"}
+    asyncio.run(TracedApplication(app)(scope, receive, send))
+    span = server_span(trace)
+    received = [one for one in trace.spans if one.name == "websocket receive"]
+    sent = [one for one in trace.spans if one.name == "websocket send"]
+    worked = [one for one in trace.spans if one.name == "work"]
+    assert [one.parent for one in received] == [span.context] * 2
+    assert [one.parent for one in worked] == [one.context for one in received]
+    assert [one.parent for one in sent] == [one.context for one in received]
+    told = [
+        (one.attributes["asynchooks.message.type"], one.attributes["asynchooks.message.size"])
+        for one in (*received, *sent)
+    ]
+    assert told == [("text", 3), ("binary", 5), ("text", 3), ("text", 1)]
+    assert trace.spans[-1] is span
+
+
+@every_server
+def test_a_get_after_a_large_post_is_a_request_of_its_own(trace: Trace, kind: str) -> None:
+    """asyncio hands it the context of the POST (cpython#140947)."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        while (await receive()).get("more_body"):
+            pass
+        asynchooks.tracing.start_span(f"work {scope['method']}").end()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def main() -> None:
+        async with (
+            serve(kind, app) as client,
+            httpx.AsyncClient(base_url=client.base_url, timeout=60) as keeping,
+        ):
+            for _ in range(3):
+                await keeping.post("/", content=b"x" * 300_000)
+                await keeping.get("/")
+
+    asyncio.run(main())
+    spans = server_spans(trace)
+    assert [span.attributes["http.request.method"] for span in spans] == ["POST", "GET"] * 3
+    assert [span.parent for span in spans] == [None] * 6
+    assert len({span.context.trace_id for span in spans}) == 6
+    worked = [span for span in trace.spans if span.name.startswith("work ")]
+    assert [one.parent for one in worked] == [span.context for span in spans]

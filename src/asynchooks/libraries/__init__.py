@@ -3,6 +3,6 @@ application imports the library."""
 
 from __future__ import annotations
 
-from asynchooks.libraries.registry import install, uninstall
+from asynchooks.libraries.registry import LIBRARIES, install, uninstall
 
-__all__ = ("install", "uninstall")
+__all__ = ("LIBRARIES", "install", "uninstall")

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     # Puts back what `Begin` has changed in the arguments.
     Restore = Callable[..., None]
 
-__all__ = ("fail", "guarded", "is_coroutine_function", "step_out", "traced")
+__all__ = (
+    "fail",
+    "guarded",
+    "is_coroutine_function",
+    "replacing_argument",
+    "step_out",
+    "traced",
+    "unrecorded",
+)
 
 _NOTHING: Any = nullcontext()
 
@@ -148,3 +156,42 @@ def is_coroutine_function(function: Any) -> bool:
     `inspect` does not know."""
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
     return inspect.iscoroutinefunction(function) or bool(flags & inspect.CO_COROUTINE)
+
+
+def unrecorded(original: Any) -> Any:
+    """A wrapper of a function whose parts are no spans of their own: it is one as a whole."""
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with suppress_tracing():
+            try:
+                return original(*args, **kwargs)
+            except BaseException as exc:
+                step_out(exc)
+                raise
+
+    return call
+
+
+def replacing_argument(
+    position: int, name: str, convert: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """A wrapper, for `Patches.wrap`, of a function that is called with `convert(argument)` instead
+    of the argument at this position, or of this name."""
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name in kwargs:
+                kwargs[name] = convert(kwargs[name])
+            elif len(args) > position:
+                args = (*args[:position], convert(args[position]), *args[position + 1 :])
+            try:
+                return original(*args, **kwargs)
+            except BaseException as exc:
+                step_out(exc)
+                raise
+
+        return call
+
+    return make

@@ -10,15 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import traced
-from asynchooks.libraries.urls import redact_url
-from asynchooks.tracing import (
-    SpanKind,
-    StatusCode,
-    current_span,
-    format_traceparent,
-    is_suppressed,
-    start_span,
-)
+from asynchooks.libraries.outgoing import finish_request, start_outgoing
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -41,32 +33,12 @@ def install(patches: Patches, module: ModuleType) -> None:
 
 
 def _begin(client: object, request: Any) -> Span | None:
-    parent = current_span()
-    if parent is None or is_suppressed():
+    outgoing = start_outgoing(request.method, str(request.url), request.headers.raw)
+    if outgoing is None:
         return None
-    url = request.url
-    span = start_span(
-        request.method,
-        kind=SpanKind.CLIENT,
-        parent=parent,
-        attributes={
-            "http.request.method": request.method,
-            "url.full": redact_url(str(url)),
-            "server.address": url.host,
-            "server.port": url.port or (443 if url.scheme == "https" else 80),
-        },
-    )
-    added = {}
-    headers = request.headers
-    if "traceparent" not in headers:
-        added["traceparent"] = format_traceparent(span.context)
-        if span.context.trace_state and "tracestate" not in headers:
-            added["tracestate"] = span.context.trace_state
-    if span.request is not None and "x-request-id" not in headers:
-        added["x-request-id"] = span.request.id
-    headers.update(added)
-    vars(request)[_ADDED] = tuple(added)
-    return span
+    request.headers.update(outgoing.added)
+    vars(request)[_ADDED] = tuple(outgoing.added)
+    return outgoing.span
 
 
 def _restore(client: object, request: Any) -> None:
@@ -75,9 +47,5 @@ def _restore(client: object, request: Any) -> None:
 
 
 def _finish(span: Span, response: Any) -> None:
-    status = response.status_code
-    span.set_attribute("http.response.status_code", status)
-    span.set_attribute("network.protocol.version", response.http_version.removeprefix("HTTP/"))
-    if status >= 400:
-        span.set_attribute("error.type", str(status))
-        span.set_status(StatusCode.ERROR)
+    version = response.http_version.removeprefix("HTTP/")
+    finish_request(span, response.status_code, version, response.headers.raw)

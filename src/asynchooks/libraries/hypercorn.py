@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asynchooks.libraries.asgi import TracedApplication
+from asynchooks.libraries.calls import replacing_argument
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -18,12 +18,4 @@ SUPPORTED = ("0.14", "1")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    patches.wrap(module.ASGIWrapper, "__init__", _make_init)
-
-
-def _make_init(original: Any) -> Any:
-    @functools.wraps(original)
-    def __init__(self: Any, app: Any) -> None:
-        original(self, TracedApplication(app))
-
-    return __init__
+    patches.wrap(module.ASGIWrapper, "__init__", replacing_argument(1, "app", TracedApplication))

@@ -12,7 +12,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded
-from asynchooks.tracing import current_span, is_suppressed
+from asynchooks.libraries.correlation import PassedOn, add_log_event, ids_of
+from asynchooks.tracing import current_span
 
 if TYPE_CHECKING:
     import logging
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 NAME = "logging"
 MODULE = "logging"
 SUPPORTED = None
-
-_OUTSIDE = "-"
 
 
 def install(patches: Patches, module: ModuleType) -> None:
@@ -41,33 +40,21 @@ def _make_handle(original: Any) -> Any:
 
 
 def _correlate(logger: logging.Logger, record: logging.LogRecord) -> None:
-    span = current_span()
     fields = record.__dict__
-    if span is None:
-        request_id = trace_id = span_id = _OUTSIDE
-    else:
-        request_id = span.request.id if span.request is not None else _OUTSIDE
-        trace_id = f"{span.context.trace_id:032x}"
-        span_id = f"{span.context.span_id:016x}"
-    is_first = "trace_id" not in fields
-    fields.setdefault("request_id", request_id)
-    fields.setdefault("trace_id", trace_id)
-    fields.setdefault("span_id", span_id)
-    if span is None or not is_first or logger.disabled or is_suppressed():
+    # A record may be handled twice, as by a queue; the second time tells nothing new.
+    is_first = isinstance(fields.get("trace_id", PassedOn()), PassedOn)
+    for name, value in ids_of(current_span()).items():
+        fields.setdefault(name, value)
+    if not is_first or logger.disabled or record.name == "asynchooks":
         return
-    if record.name == "asynchooks":
-        return
-    attributes: dict[str, Any] = {
-        "log.message": _message_of(record),
-        "log.severity": record.levelname,
-        "log.logger": record.name,
-        "code.file.path": record.pathname,
-        "code.line.number": record.lineno,
-    }
-    if record.exc_info and record.exc_info[0] is not None:
-        attributes["exception.type"] = record.exc_info[0].__qualname__
-        attributes["exception.message"] = str(record.exc_info[1])
-    span.add_event("log", attributes, int(record.created * 1e9))
+    add_log_event(
+        _message_of(record),
+        severity=record.levelname,
+        logger=record.name,
+        exception=record.exc_info[1] if record.exc_info else None,
+        timestamp=int(record.created * 1e9),
+        **{"code.file.path": record.pathname, "code.line.number": record.lineno},
+    )
 
 
 def _message_of(record: logging.LogRecord) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sys
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
@@ -12,32 +12,51 @@ from asynchooks._imports import when_imported
 from asynchooks._patching import Patches
 from asynchooks._reporting import report_once
 from asynchooks.libraries import (
+    aiohttp_client,
+    aiohttp_server,
     aiomysql,
     aiosqlite,
     asyncmy,
     asyncpg,
+    daphne,
+    django,
     fastapi,
+    flask,
+    granian,
+    gunicorn,
+    http_client,
     httpx,
     hypercorn,
+    litestar,
     logging,
+    loguru,
     psycopg,
     psycopg2,
     psycopg_pool,
     pymongo,
     pymysql,
     redis,
+    requests,
+    sanic,
     sqlalchemy,
     sqlite3,
     starlette,
+    structlog,
+    tornado,
+    urllib3,
     uvicorn,
     valkey,
+    waitress,
+    werkzeug,
+    wsgiref,
 )
+from asynchooks.tracing import disabled_instrumentations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ("LIBRARIES", "Library", "install", "uninstall")
+__all__ = ("LIBRARIES", "Library", "install", "is_supported", "uninstall", "version_of")
 
 
 class Library(Protocol):
@@ -62,8 +81,20 @@ class Library(Protocol):
 LIBRARIES: tuple[Library, ...] = (
     uvicorn,
     hypercorn,
+    daphne,
+    granian,
+    gunicorn,
+    waitress,
+    werkzeug,
+    wsgiref,
+    aiohttp_server,
+    tornado,
+    sanic,
     starlette,
     fastapi,
+    django,
+    flask,
+    litestar,
     sqlite3,
     aiosqlite,
     asyncpg,
@@ -78,7 +109,13 @@ LIBRARIES: tuple[Library, ...] = (
     valkey,
     pymongo,
     httpx,
+    aiohttp_client,
+    requests,
+    urllib3,
+    http_client,
     logging,
+    structlog,
+    loguru,
 )
 
 _patches = Patches()
@@ -87,13 +124,12 @@ _stop_waiting: list[Callable[[], None]] = []
 
 def install() -> None:
     """Put every library in force that is not switched off by name in
-    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` (a list with commas)."""
+    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` (a list with commas; "*" is all of them)."""
     if _stop_waiting:
         return
-    disabled = {
-        name.strip()
-        for name in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
-    }
+    disabled = disabled_instrumentations()
+    if "*" in disabled:
+        return
     _stop_waiting.extend(
         when_imported(library.MODULE, partial(_install_one, library))
         for library in LIBRARIES
@@ -109,22 +145,15 @@ def uninstall() -> None:
 
 
 def _install_one(library: Library, module: ModuleType) -> None:
-    if _is_supported(library, module):
+    if _is_supported(library):
         library.install(_patches, module)
 
 
-def _is_supported(library: Library, module: ModuleType) -> bool:
-    if library.SUPPORTED is None:
+def _is_supported(library: Library) -> bool:
+    version = version_of(library)
+    if version is None or is_supported(library, version):
         return True
-    try:
-        version = metadata.version(library.NAME)
-    except metadata.PackageNotFoundError:  # vendored, or under another name (psycopg2-binary)
-        version = getattr(module, "__version__", "")
-        if not isinstance(version, str) or not _numbers(version):
-            return True  # there is nothing to compare
-    first, below = library.SUPPORTED
-    if _numbers(first) <= _numbers(version) < _numbers(below):
-        return True
+    first, below = library.SUPPORTED or ("", "")
     report_once(
         f"library.{library.NAME}",
         "asynchooks leaves %s alone: version %s found, %s or newer and below %s expected",
@@ -134,6 +163,25 @@ def _is_supported(library: Library, module: ModuleType) -> bool:
         below,
     )
     return False
+
+
+def version_of(library: Library) -> str | None:
+    """Its version; None where that cannot be found: it comes with Python, or is not there."""
+    if library.SUPPORTED is None:
+        return None
+    try:
+        return metadata.version(library.NAME)
+    except metadata.PackageNotFoundError:  # vendored, or under another name (psycopg2-binary)
+        version = getattr(sys.modules.get(library.MODULE), "__version__", None)
+        return version if isinstance(version, str) and _numbers(version) else None
+
+
+def is_supported(library: Library, version: str) -> bool:
+    """Whether `version` is one that we know."""
+    if library.SUPPORTED is None:
+        return True
+    first, below = library.SUPPORTED
+    return _numbers(first) <= _numbers(version) < _numbers(below)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
-"""The template of the route that a request matched, alike for every framework on Starlette."""
+"""What frameworks tell a request that its server has begun: the template of the route that it
+matched, and the exception that the framework answers itself."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     # From a route and the scope that it handles to its template, or None.
     TemplateOf = Callable[[Any, Any], str | None]
 
-__all__ = ("remembering_route",)
+__all__ = ("record_failure", "remembering_route")
 
 
 def remembering_route(template_of: TemplateOf) -> Callable[[Any], Any]:
@@ -40,3 +41,10 @@ def remembering_route(template_of: TemplateOf) -> Callable[[Any], Any]:
         return handle
 
     return make
+
+
+def record_failure(exc: BaseException) -> None:
+    """Record that the request in force failed by `exc`, which its server will not see."""
+    request = current_request()
+    if request is not None:
+        request.span.record_exception(exc)

@@ -2,122 +2,70 @@
 
 from __future__ import annotations
 
-import contextvars
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks.sites import find_call_site
-from asynchooks.tracing.span import NonRecordingSpan, Span, SpanContext, SpanKind
+from asynchooks._native import current_span, recording_span, start_span
+from asynchooks.tracing.scope import Scope, current_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
+    from contextvars import Context
 
-    from asynchooks.tracing.span import AttributeValue
+    from asynchooks.tracing.span import Span
 
-__all__ = ("current_span", "is_suppressed", "start_span", "suppress_tracing", "use_span")
-
-_current: contextvars.ContextVar[Span | None] = contextvars.ContextVar(
-    "asynchooks.current_span", default=None
-)
-_suppressed: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "asynchooks.suppressed", default=False
+__all__ = (
+    "context_span",
+    "current_span",
+    "is_suppressed",
+    "recording_span",
+    "span_in",
+    "start_span",
+    "suppress_tracing",
+    "task_spans",
+    "use_span",
 )
 
 # By the async id of a task: its own span, and the span that its context held at birth. The task's
-# context is never changed, so that nothing of ours shows in it; see current_span().
+# context is never changed, so that nothing of ours shows in it: a task that still has the span it
+# was born with runs for its own span; one that has entered a scope of its own since, for that.
 task_spans: dict[int, tuple[Span, Span]] = {}
 
-_CURRENT: Any = object()
+_native.set_task_spans(task_spans)
 
 
 def context_span() -> Span | None:
     """The span that the contextvars context here holds, whatever task runs."""
-    return _current.get()
+    return current_scope().span
 
 
-def current_span() -> Span | None:
-    """The span that what runs here belongs to, or None.
-
-    A task that still has the span it was born with runs for its own span; one that has entered a
-    scope of its own since, for that.
-    """
-    span = _current.get()
-    if span is not None and task_spans:
-        own = task_spans.get(_native.execution_async_id())
-        if own is not None and own[1] is span:
-            return own[0]
-    return span
+def span_in(context: Context) -> Span | None:
+    """The span that another context holds."""
+    return _native.scope_in(context).span
 
 
-def start_span(
-    name: str,
-    *,
-    kind: SpanKind = SpanKind.INTERNAL,
-    attributes: Mapping[str, AttributeValue] | None = None,
-    parent: Span | SpanContext | None = _CURRENT,
-    start_time: int | None = None,
-) -> Span:
-    """Start a span, below the current one, below `parent`, or, with None, in a new trace.
+class use_span(Scope):
+    """`with use_span(span):` makes `span` current inside. Leaving does not end the span, and never
+    raises, also where that happens in another context than entering did (see `Scope`)."""
 
-    It records the nearest line of the user's own code as where it was started. It does not become
-    current; `use_span` does that. Whoever starts it ends it.
-    """
-    if parent is _CURRENT:
-        parent = current_span()
-    span_type = NonRecordingSpan if _suppressed.get() else Span
-    return span_type(
-        name,
-        kind=kind,
-        parent=parent.context if isinstance(parent, Span) else parent,
-        request=parent.request if isinstance(parent, Span) else None,
-        attributes=attributes,
-        start_time=start_time,
-        call_site=find_call_site(),
-    )
-
-
-class use_span:
-    """`with use_span(span):` makes `span` current inside. Leaving never raises, also where that
-    happens in another context than entering did, and does not end the span."""
-
-    __slots__ = ("_outer", "_span")
+    __slots__ = ()
 
     def __init__(self, span: Span | None) -> None:
-        self._span = span
+        self.span = span
 
     def __enter__(self) -> Span | None:
-        self._outer = _current.get()
-        _current.set(self._span)
-        return self._span
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _current.set(self._outer)
+        self.enter()
+        return self.span
 
 
-class suppress_tracing:
+class suppress_tracing(Scope):
     """`with suppress_tracing():` spans started inside are not recorded."""
 
-    __slots__ = ("_outer",)
+    __slots__ = ()
 
-    def __enter__(self) -> None:
-        self._outer = _suppressed.get()
-        _suppressed.set(True)
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _suppressed.set(self._outer)
+    def __init__(self) -> None:
+        self.is_suppressed = True
 
 
 def is_suppressed() -> bool:
     """Whether spans started here are not recorded."""
-    return _suppressed.get()
+    return current_scope().is_suppressed

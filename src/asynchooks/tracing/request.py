@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import weakref
+from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
 from asynchooks.tracing.current import current_span
+from asynchooks.tracing.scope import NO_BAGGAGE, Scope
 from asynchooks.tracing.span import Span, SpanContext, SpanKind
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from asynchooks.tracing.span import AttributeValue
 
-__all__ = ("Request", "current_request", "request_of_root", "start_request")
+__all__ = ("Request", "current_request", "request_of_root", "start_request", "use_request")
 
 # A request keeps its newest spans for whoever asks; all of them are exported all the same.
 MAXIMUM_SPANS = 1000
@@ -31,7 +34,8 @@ class Request:
         id: the request id: taken from `x-request-id`, or made.
         method, path: as they came.
         root_async_id: the root of every resource that this request causes.
-        span: the server span.
+        span: the server span. It records nothing where the request is not sampled.
+        baggage: what the caller sent along beside the trace.
     """
 
     __slots__ = (
@@ -39,11 +43,15 @@ class Request:
         "_route",
         "_spans",
         "_user",
+        "add_span",
+        "baggage",
         "id",
+        "is_kept",
         "method",
         "path",
         "root_async_id",
         "span",
+        "waiting",
     )
 
     def __init__(self, request_id: str, method: str, path: str, root_async_id: int) -> None:
@@ -52,9 +60,16 @@ class Request:
         self.path = path
         self.root_async_id = root_async_id
         self.span: Span
+        self.baggage: Mapping[str, str] = NO_BAGGAGE
+        # Tail sampling's: what has ended, and whether it is exported, once that is decided.
+        self.waiting: deque[Span] = deque()
+        self.is_kept: bool | None = None
         self._route: str | None = None
         self._user: str | None = None
-        self._spans: list[Span] = []
+        self._spans: deque[Span] = deque(maxlen=MAXIMUM_SPANS)
+        # Called by each span of this request when it ends, in its thread. No lock: a span may end
+        # in a finalizer, in the middle of this very method.
+        self.add_span = self._spans.append
 
     def __repr__(self) -> str:
         return f"<Request {self.id} {self.method} {self.route or self.path}>"
@@ -93,14 +108,7 @@ class Request:
     @property
     def spans(self) -> tuple[Span, ...]:
         """The spans that have ended so far, the newest 1,000."""
-        return tuple(self._spans[-MAXIMUM_SPANS:])
-
-    def add_span(self, span: Span) -> None:
-        """Called by each span of this request when it ends, in its thread. No lock: a span may end
-        in a finalizer, in the middle of this very method."""
-        self._spans.append(span)
-        if len(self._spans) >= 2 * MAXIMUM_SPANS:
-            del self._spans[:MAXIMUM_SPANS]
+        return tuple(self._spans)
 
 
 def start_request(
@@ -110,19 +118,39 @@ def start_request(
     path: str,
     parent: SpanContext | None = None,
     attributes: Mapping[str, AttributeValue] | None = None,
+    baggage: Mapping[str, str] = NO_BAGGAGE,
 ) -> Request:
     """Begin a request: a new root, whatever was current before, and its server span.
 
-    `parent` is the caller's span from `traceparent`. The caller makes `request.span` current and
-    ends it.
+    `parent` and `baggage` are what the caller sent in its headers. Whoever calls this puts the
+    request in force by `use_request`, and ends `request.span`.
     """
     request = Request(request_id, method, path, _native.start_root())
     _by_root[request.root_async_id] = request
+    request.baggage = baggage
     request.span = Span(
-        method, kind=SpanKind.SERVER, parent=parent, request=request, attributes=attributes
+        method,
+        kind=SpanKind.SERVER,
+        parent=parent,
+        request=request,
+        attributes=attributes,
+        start_time=time.time_ns(),  # a request has one also where its span is not sampled
     )
     request.span.set_attribute("asynchooks.request_id", request_id)
     return request
+
+
+class use_request(Scope):
+    """`with use_request(request):` what runs inside belongs to `request`, and to nothing that was
+    in force before: on a kept connection that may be the previous request."""
+
+    __slots__ = ()
+
+    def __init__(self, request: Request) -> None:
+        self.span = request.span
+        self.baggage = request.baggage
+        self.attached = None
+        self.is_suppressed = False
 
 
 def current_request() -> Request | None:

@@ -8,8 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.hooks import create_hook
-from asynchooks.sites import find_call_site
-from asynchooks.tracing.current import context_span, current_span, is_suppressed, task_spans
+from asynchooks.tracing.current import context_span, recording_span, task_spans
 from asynchooks.tracing.span import Span, StatusCode
 
 if TYPE_CHECKING:
@@ -78,18 +77,18 @@ def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None
     inherited = context_span()
     if inherited is None or inherited.request is None:
         return
-    if not _recorded.get() or is_suppressed():
+    if not _recorded.get() or len(task_spans) >= MAXIMUM_OPEN:
         return
-    if len(task_spans) >= MAXIMUM_OPEN:
+    parent = recording_span()
+    if parent is None:
         return
-    parent = current_span() or inherited
     task: asyncio.Task[Any] = resource  # type: ignore[assignment] # by the hook's kinds
     span = Span(
         f"task {_name_of(task)}",
-        parent=parent.context,
+        parent=parent,
         request=parent.request,
         attributes={"asynchooks.kind": "task", "asynchooks.async_id": async_id},
-        call_site=find_call_site(),
+        call_site=True,
     )
     task_spans[async_id] = (span, inherited)
     _tasks[async_id] = weakref.ref(task)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import asynchooks
+from asynchooks.context import portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,9 @@ def test_a_job_that_is_cancelled_is_gone(engine: None, pool: ProcessPoolExecutor
 def test_what_is_pickled_is_what_would_be_without_us(
     pool: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As long as no storage is portable."""
+    monkeypatch.setattr(portable, "_storages", {})
+
     def submit() -> bytes:
         sent: list[bytes] = []
         put = pools._SafeQueue.put

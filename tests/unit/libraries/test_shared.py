@@ -8,12 +8,9 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from asynchooks import _reporting
 from asynchooks.libraries.calls import traced
-from asynchooks.libraries.database import summarize
 from asynchooks.libraries.urls import redact_query, redact_url
 from asynchooks.tracing import Span, StatusCode, set_sink, start_span
 
@@ -120,40 +117,6 @@ def test_arguments_that_are_changed_are_put_back(ended: list[Span]) -> None:
     headers: dict[str, str] = {}
     assert wrapped(headers) == {"trace": "1"}
     assert headers == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("SELECT id FROM orders WHERE id = ?", ("SELECT", "SELECT orders")),
-        ("select 1", ("SELECT", "SELECT")),
-        ("  \n-- why\n/* and\nhow */ INSERT INTO items VALUES (?)", ("INSERT", "INSERT items")),
-        ("UPDATE products SET stock = 1", ("UPDATE", "UPDATE products")),
-        ("DELETE FROM shop.orders", ("DELETE", "DELETE shop.orders")),
-        ('CREATE TABLE IF NOT EXISTS "orders" (id)', ("CREATE", "CREATE orders")),
-        ("(SELECT a FROM b) UNION (SELECT c FROM d)", ("SELECT", "SELECT b")),
-        ("BEGIN", ("BEGIN", "BEGIN")),
-        ("PRAGMA journal_mode = WAL", ("PRAGMA", "PRAGMA")),
-        ("", ("", "")),
-        (";", ("", "")),
-        ("42", ("", "")),
-    ],
-)
-def test_summary_of_a_query(text: str, expected: tuple[str, str]) -> None:
-    assert summarize(text) == expected
-
-
-@given(st.text())
-def test_no_text_makes_the_summary_fail(text: str) -> None:
-    assert len(summarize(text)[1]) <= 255
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["/*" * 20_000, "(" * 50_000, "--\n" * 20_000 + "1", " " * 100_000, "-- \n/**/(" * 9_000],
-)
-def test_no_text_makes_the_summary_take_forever(text: str) -> None:
-    assert summarize(text) == ("", "")
 
 
 @pytest.mark.parametrize(

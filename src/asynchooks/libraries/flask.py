@@ -1,0 +1,52 @@
+"""Flask: the rule that a request matched, and the exception that Flask itself answers. The request
+is begun by the server."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from asynchooks.libraries.calls import guarded
+from asynchooks.libraries.routes import record_failure
+from asynchooks.tracing import current_request
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from asynchooks._patching import Patches
+
+NAME = "flask"
+MODULE = "flask"
+SUPPORTED = ("2.2", "4")
+
+
+def install(patches: Patches, module: ModuleType) -> None:
+    patches.wrap(module.Flask, "dispatch_request", _make_dispatch_request(module))
+    patches.wrap(module.Flask, "handle_exception", _make_handle_exception)
+
+
+def _make_dispatch_request(module: Any) -> Any:
+    def remember_route() -> None:
+        request = current_request()
+        rule = module.request.url_rule
+        if request is not None and rule is not None:
+            request.route = rule.rule
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def dispatch_request(self: Any, *args: Any) -> Any:
+            guarded(original, remember_route)
+            return original(self, *args)
+
+        return dispatch_request
+
+    return make
+
+
+def _make_handle_exception(original: Any) -> Any:
+    @functools.wraps(original)
+    def handle_exception(self: Any, *args: Any) -> Any:
+        record_failure(args[-1])
+        return original(self, *args)
+
+    return handle_exception

@@ -1,0 +1,87 @@
+"""http.client, and with it urllib.request: every request that leaves, each redirect for itself, with
+the trace and the request id in its headers. The span ends when the answer's headers are there.
+
+Clients that are built on its connections and send by `putrequest` (urllib3) have their own spans.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from asynchooks.libraries.calls import fail, guarded, step_out
+from asynchooks.libraries.outgoing import finish_request, start_outgoing
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from asynchooks._patching import Patches
+    from asynchooks.libraries.outgoing import Outgoing
+    from asynchooks.tracing import Span
+
+NAME = "http.client"
+MODULE = "http.client"
+SUPPORTED = None
+
+# In a connection's __dict__ from the request to its answer: the span.
+_SPAN = "_asynchooks_span"
+
+
+def install(patches: Patches, module: ModuleType) -> None:
+    patches.wrap(module.HTTPConnection, "request", _make_request)
+    patches.wrap(module.HTTPConnection, "getresponse", _make_getresponse)
+
+
+def _make_request(original: Any) -> Any:
+    @functools.wraps(original)
+    def request(
+        self: Any, method: str, url: str, body: Any = None, headers: Any = {}, **kwargs: Any
+    ) -> Any:
+        outgoing = guarded(original, _begin, self, method, url, headers)
+        span = None
+        if outgoing is not None:
+            span = outgoing.span
+            headers = {**headers, **outgoing.added}
+        try:
+            original(self, method, url, body, headers, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            fail(span, exc)
+            raise
+        if span is not None:
+            vars(self)[_SPAN] = span
+
+    return request
+
+
+def _make_getresponse(original: Any) -> Any:
+    @functools.wraps(original)
+    def getresponse(self: Any) -> Any:
+        span = vars(self).pop(_SPAN, None)
+        try:
+            response = original(self)
+        except BaseException as exc:
+            step_out(exc)
+            fail(span, exc)
+            raise
+        if span is not None:
+            guarded(original, _finish, span, response)
+            span.end()
+        return response
+
+    return getresponse
+
+
+def _begin(connection: Any, method: str, url: str, headers: Any) -> Outgoing | None:
+    if not url.startswith("/"):  # through a proxy
+        return start_outgoing(method, url, headers.items())
+    host = connection._tunnel_host or connection.host
+    port = connection._tunnel_port if connection._tunnel_host else connection.port
+    scheme = "https" if connection.default_port == 443 else "http"
+    host = f"[{host}]" if ":" in host else host
+    port = f":{port}" if port and port != connection.default_port else ""
+    return start_outgoing(method, f"{scheme}://{host}{port}{url}", headers.items())
+
+
+def _finish(span: Span, response: Any) -> None:
+    finish_request(span, response.status, f"{response.version / 10:g}", response.getheaders())

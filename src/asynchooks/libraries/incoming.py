@@ -1,0 +1,236 @@
+"""A request that comes in, and the answer to it. Alike for every kind of server; each file says what
+came, what was answered, and when the last byte was.
+
+A request always starts a new root here, whatever the context says: on a kept connection, asyncio
+may hand the context of the previous request to the next one (cpython#140947).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from asynchooks import _native
+from asynchooks._patching import step_out
+from asynchooks.libraries.http import known_method, record_headers, record_method
+from asynchooks.libraries.urls import redact_query
+from asynchooks.tracing import (
+    Span,
+    StatusCode,
+    current_span,
+    extract,
+    is_sampled,
+    record_tasks,
+    start_request,
+    use_request,
+    use_span,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from asynchooks.tracing import Request
+
+    Headers = Sequence[tuple[bytes, bytes]]
+
+__all__ = ("Answer", "answering", "request_id_from", "start_incoming")
+
+# An id comes from outside and goes into log lines and headers: visible ASCII, and not long.
+_REQUEST_ID = re.compile(r"[!-~]{1,200}")
+# What runs on after the last byte for less than this (ns), and does nothing, is no background.
+_WORTH_A_SPAN = 1_000_000
+
+
+def request_id_from(given: str) -> str:
+    """The id that the caller gave, or a new one where that could do harm."""
+    return given if _REQUEST_ID.fullmatch(given) else f"{_native.new_span_id():016x}"
+
+
+def start_incoming(
+    *,
+    method: str,
+    path: str,
+    headers: Headers,
+    scheme: str = "http",
+    query: str = "",
+    version: str = "",
+    server: Sequence[Any] | None = None,
+    client: Sequence[Any] | None = None,
+    is_websocket: bool = False,
+) -> Request:
+    """Begin the request that came with these headers; `server` and `client` are addresses, each a
+    host and maybe a port. The caller puts it in force and follows its answer."""
+    by_name: dict[str, str] = {}
+    for name, value in headers:
+        by_name.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    parent, baggage = extract(lambda name: by_name.get(name, ""))
+    request = start_request(
+        request_id=request_id_from(by_name.get("x-request-id", "")),
+        method="WEBSOCKET" if is_websocket else known_method(method),
+        path=path,
+        parent=parent,
+        baggage=baggage,
+    )
+    span = request.span
+    if not span.is_recording():
+        return request
+    set_attribute = span.set_attribute
+    record_method(span, method)
+    set_attribute("url.path", path)
+    set_attribute("url.scheme", scheme)
+    if query:
+        set_attribute("url.query", redact_query(query))
+    if version:
+        set_attribute("network.protocol.version", version)
+    if server:
+        set_attribute("server.address", server[0])
+        if len(server) > 1 and server[1] is not None:
+            set_attribute("server.port", int(server[1]))
+    if client:
+        set_attribute("client.address", client[0])
+    if "user-agent" in by_name:
+        set_attribute("user_agent.original", by_name["user-agent"])
+    record_headers(span, "server", "request", headers)
+    return request
+
+
+class Answer:
+    """Follows the answer to one request: its status, its bytes, its end, and what runs after that.
+
+    Attributes:
+        status: what is answered, once that is known.
+    """
+
+    __slots__ = (
+        "_background",
+        "_background_scope",
+        "_chunks",
+        "_ended_at",
+        "_request",
+        "_size",
+        "status",
+    )
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.status: int | None = None
+        self._size = 0  # bytes
+        self._chunks = 0
+        self._ended_at: int | None = None  # ns since the epoch
+        self._background: Span | None = None
+        self._background_scope: use_span | None = None
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """The answer's status and headers are known."""
+        self.status = status
+        if self._request.span.is_recording():
+            record_headers(self._request.span, "server", "response", headers)
+
+    def add(self, size: int) -> None:
+        """So many bytes of the body were sent, in one piece."""
+        if size:
+            self._size += size
+            self._chunks += 1
+
+    def disconnect(self) -> None:
+        """The client has gone away. That is no failure, and no news once all was answered."""
+        if self._ended_at is None:
+            self._request.span.set_attribute("asynchooks.client_disconnected", True)
+
+    def end(self) -> None:
+        """The last byte was sent: the server span is over. Code of this call that runs on from here
+        is background, in a span of its own."""
+        span = self._request.span
+        if span.end_time is not None or self._ended_at is not None or not is_sampled(span.context):
+            return
+        self._ended_at = time.time_ns()
+        if self.status is not None and self.status >= 500:
+            return  # the exception behind it may still come this way
+        self._describe(span)
+        span.end(self._ended_at)
+        background = self._background = Span(
+            "background",
+            parent=span,
+            request=self._request,
+            attributes={"asynchooks.background": True},
+        )
+        background.add_link(span.context)
+        if current_span() is span:
+            self._background_scope = use_span(background)
+            self._background_scope.enter()
+
+    def fail(self, exc: BaseException) -> None:
+        """The application raised."""
+        if self._background is not None:
+            self._background.record_exception(exc)
+            return
+        if self.status is None and isinstance(exc, Exception):
+            self.status = 500  # what the server answers now
+        self._request.span.record_exception(exc)
+
+    def finish(self) -> None:
+        """The application is done with the request."""
+        span = self._request.span
+        if span.end_time is None:  # a websocket, a failure, an answer that was cut short
+            self._describe(span)
+            span.end(self._ended_at)
+        if self._background_scope is not None:
+            self._background_scope.leave()
+        background = self._background
+        if background is not None and _did_something(background, self._request):
+            background.end()
+
+    def _describe(self, span: Span) -> None:
+        if self._chunks:
+            span.set_attribute("http.response.body.size", self._size)
+            span.set_attribute("asynchooks.response.chunks", self._chunks)
+        if self.status is None:
+            return
+        span.set_attribute("http.response.status_code", self.status)
+        if self.status >= 500:
+            if "error.type" not in span.attributes:
+                span.set_attribute("error.type", str(self.status))
+            if span.status_code is StatusCode.UNSET:
+                span.set_status(StatusCode.ERROR)
+
+
+class answering:
+    """`with answering(request) as answer:` around the one call that serves a request, in a wrapper
+    whose frame is taken out of the traceback of what is raised."""
+
+    __slots__ = ("_answer", "_scope", "_tasks")
+
+    def __init__(self, request: Request, answer: Answer | None = None) -> None:
+        self._answer = answer or Answer(request)
+        self._scope = use_request(request)
+        # The context may be that of another request while it sends, which records no tasks.
+        self._tasks = record_tasks(True)
+
+    def __enter__(self) -> Answer:
+        self._scope.enter()
+        self._tasks.__enter__()
+        return self._answer
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc is not None:
+            step_out(exc)
+            self._answer.fail(exc)
+        self._answer.finish()
+        self._tasks.__exit__(exc_type, exc, traceback)
+        self._scope.leave()
+
+
+def _did_something(background: Span, request: Request) -> bool:
+    if background.events or time.time_ns() - background.start_time >= _WORTH_A_SPAN:
+        return True
+    return any(
+        span.parent is not None and span.parent.span_id == background.context.span_id
+        for span in request.spans
+    )
