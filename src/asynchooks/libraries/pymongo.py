@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded
-from asynchooks.libraries.commands import command_span, is_traced
+from asynchooks.libraries.database import command_span
 from asynchooks.libraries.pools import waiting
-from asynchooks.tracing import StatusCode
+from asynchooks.tracing import StatusCode, recording_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def _pools() -> list[Any]:
 
 def _make_enabled(original: property) -> property:
     read: Any = original.fget
-    return property(lambda listeners: read(listeners) or is_traced())
+    return property(lambda listeners: read(listeners) or recording_span() is not None)
 
 
 def _followed_by(follow: Callable[..., None]) -> Callable[[Any], Any]:
