@@ -121,8 +121,10 @@ def start_request(
     parent: SpanContext | None = None,
     attributes: Mapping[str, AttributeValue] | None = None,
     baggage: Mapping[str, str] = NO_BAGGAGE,
+    kind: SpanKind = SpanKind.SERVER,
 ) -> Request:
-    """Begin a request: a new root, whatever was current before, and its server span.
+    """Begin a request: a new root, whatever was current before, and its server span; or, by `kind`,
+    that of a consumer.
 
     `parent` and `baggage` are what the caller sent in its headers. Whoever calls this puts the
     request in force by `use_request`, and ends `request.span`.
@@ -131,7 +133,7 @@ def start_request(
     _by_root[request.root_async_id] = request
     request.baggage = baggage
     request.span = start_trace(
-        method, kind=SpanKind.SERVER, parent=parent, request=request, attributes=attributes
+        method, kind=kind, parent=parent, request=request, attributes=attributes
     )
     request.span.set_attribute("asynchooks.request_id", request_id)
     return request
