@@ -676,8 +676,10 @@ def test_each_message_of_a_websocket_is_a_span(trace: Trace) -> None:
     assert [one.parent for one in received] == [span.context] * 2
     assert [one.parent for one in worked] == [one.context for one in received]
     assert [one.parent for one in sent] == [one.context for one in received]
-    told = [(one.attributes["asynchooks.message.type"], one.attributes["asynchooks.message.size"])
-            for one in (*received, *sent)]
+    told = [
+        (one.attributes["asynchooks.message.type"], one.attributes["asynchooks.message.size"])
+        for one in (*received, *sent)
+    ]
     assert told == [("text", 3), ("binary", 5), ("text", 3), ("text", 1)]
     assert trace.spans[-1] is span
 

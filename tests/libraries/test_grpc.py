@@ -104,9 +104,7 @@ def serve_sync() -> Iterator[str]:
 @asynccontextmanager
 async def serve_async() -> AsyncIterator[str]:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (handlers(get_async, watch_async, collect_async, chat_async),)
-    )
+    server.add_generic_rpc_handlers((handlers(get_async, watch_async, collect_async, chat_async),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -145,8 +143,12 @@ def forget() -> None:
 
 
 def ask(channel: Any, name: str, payload: Any) -> Any:
-    arity = {"Get": "unary_unary", "Watch": "unary_stream", "Collect": "stream_unary",
-             "Chat": "stream_stream"}[name]
+    arity = {
+        "Get": "unary_unary",
+        "Watch": "unary_stream",
+        "Collect": "stream_unary",
+        "Chat": "stream_stream",
+    }[name]
     return getattr(channel, arity)(f"/{SERVICE}/{name}")(payload, timeout=30)
 
 
@@ -206,9 +208,7 @@ def test_a_call_is_a_span_on_both_sides(trace: Trace, kind: str, name: str) -> N
 
 
 @both
-@pytest.mark.parametrize(
-    ("payload", "code"), [(b"fail", "UNKNOWN"), (b"missing", "NOT_FOUND")]
-)
+@pytest.mark.parametrize(("payload", "code"), [(b"fail", "UNKNOWN"), (b"missing", "NOT_FOUND")])
 def test_a_failure_and_a_refusal(trace: Trace, kind: str, payload: bytes, code: str) -> None:
     def use(channel: Any) -> None:
         with pytest.raises(grpc.RpcError) as caught:

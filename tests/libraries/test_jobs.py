@@ -38,7 +38,7 @@ from asynchooks.tracing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.libraries.conftest import Trace
@@ -140,9 +140,7 @@ def celery_worker(app: Any) -> Iterator[None]:
 
 
 @pytest.mark.filterwarnings("default")  # of Celery's own, in its worker's thread
-@pytest.mark.parametrize(
-    "broker", ["memory://", pytest.param("redis", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("broker", ["memory://", pytest.param("redis", marks=pytest.mark.slow)])
 def test_celery(trace: Trace, broker: str, request: pytest.FixtureRequest) -> None:
     if broker == "redis":
         broker = request.getfixturevalue("redis_url")
@@ -173,9 +171,7 @@ def test_a_celery_task_that_is_applied_is_part_of_what_runs(trace: Trace) -> Non
 @pytest.mark.parametrize("broker", ["stub", pytest.param("redis", marks=pytest.mark.slow)])
 def test_dramatiq(trace: Trace, broker: str, request: pytest.FixtureRequest) -> None:
     queue: Any = (
-        StubBroker()
-        if broker == "stub"
-        else RedisBroker(url=request.getfixturevalue("redis_url"))
+        StubBroker() if broker == "stub" else RedisBroker(url=request.getfixturevalue("redis_url"))
     )
     actor: Any = dramatiq.actor(work, broker=queue, max_retries=0)
     with trace.request("r42") as sender:

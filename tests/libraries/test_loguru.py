@@ -77,7 +77,10 @@ def test_a_caught_exception_is_told_and_its_caller_is_the_application(
 
     with trace.request() as request:
         fail()
-    assert records[0]["function"] == "test_a_caught_exception_is_told_and_its_caller_is_the_application"
+    assert (
+        records[0]["function"]
+        == "test_a_caught_exception_is_told_and_its_caller_is_the_application"
+    )
     (event,) = request.span.events
     assert event.attributes["exception.type"] == "LookupError"
     assert event.attributes["exception.message"] == "no such lamp"

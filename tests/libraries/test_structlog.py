@@ -102,7 +102,9 @@ def test_through_logging_it_is_one_event(trace: Trace, is_rendered: bool) -> Non
     with trace.request("r1") as request:
         wrapped.warning("served")
     handler.close()
-    assert output.getvalue().startswith("r1 event='served' request_id='r1'" if is_rendered else "r1 served")
+    assert output.getvalue().startswith(
+        "r1 event='served' request_id='r1'" if is_rendered else "r1 served"
+    )
     assert len(request.span.events) == 1
 
 

@@ -35,7 +35,7 @@ from tests.libraries.test_wsgi import get as get_once
 from tests.libraries.test_wsgi import serve as serve_wsgi
 
 from asynchooks import libraries
-from asynchooks.tracing import Request, Span, SpanKind, StatusCode, current_request, start_span
+from asynchooks.tracing import Span, SpanKind, StatusCode, current_request, start_span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -18,6 +18,4 @@ SUPPORTED = ("4", "5")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    patches.wrap(
-        module.Server, "__init__", replacing_argument(1, "application", TracedApplication)
-    )
+    patches.wrap(module.Server, "__init__", replacing_argument(1, "application", TracedApplication))

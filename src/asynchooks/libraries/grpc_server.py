@@ -36,9 +36,7 @@ def install(patches: Patches, module: ModuleType) -> None:
 
 def _install_aio(patches: Patches, module: ModuleType, aio: ModuleType) -> None:
     interceptor = _make_aio_interceptor(module, aio)
-    patches.wrap(
-        aio.Server, "__init__", replacing_argument(3, "interceptors", _first(interceptor))
-    )
+    patches.wrap(aio.Server, "__init__", replacing_argument(3, "interceptors", _first(interceptor)))
 
 
 def _first(interceptor: Any) -> Callable[[Any], Any]:

@@ -18,6 +18,4 @@ SUPPORTED = ("0.14", "1")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    patches.wrap(
-        module.ASGIWrapper, "__init__", replacing_argument(1, "app", TracedApplication)
-    )
+    patches.wrap(module.ASGIWrapper, "__init__", replacing_argument(1, "app", TracedApplication))

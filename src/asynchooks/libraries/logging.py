@@ -25,6 +25,7 @@ NAME = "logging"
 MODULE = "logging"
 SUPPORTED = None
 
+
 def install(patches: Patches, module: ModuleType) -> None:
     patches.wrap(module.Logger, "handle", _make_handle)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asynchooks.libraries.wsgi import TracedWSGIApplication
 from asynchooks.libraries.calls import replacing_argument
+from asynchooks.libraries.wsgi import TracedWSGIApplication
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -19,5 +19,7 @@ SUPPORTED = ("2", "4")
 
 def install(patches: Patches, module: ModuleType) -> None:
     patches.wrap(
-        module.BaseWSGIServer, "__init__", replacing_argument(1, "application", TracedWSGIApplication)
+        module.BaseWSGIServer,
+        "__init__",
+        replacing_argument(1, "application", TracedWSGIApplication),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asynchooks.libraries.wsgi import TracedWSGIApplication
 from asynchooks.libraries.calls import replacing_argument
+from asynchooks.libraries.wsgi import TracedWSGIApplication
 
 if TYPE_CHECKING:
     from types import ModuleType
