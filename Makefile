@@ -24,7 +24,7 @@ SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' 
 	pyproject.toml setup.py MANIFEST.in
 
 .PHONY: help demo test test-all test-fast test-model test-cpython test-sanitized test-stress \
-	test-page soak lint format bench page screenshots build lock clean
+	test-page soak lint format bench bench-spans bench-storages page screenshots build lock clean
 
 help:
 	@echo 'make demo            the example service, traffic, and the page (ONCE=1: one round, then end)'
@@ -40,6 +40,8 @@ help:
 	@echo 'make lint            ruff, mypy --strict, clang-format'
 	@echo 'make format          let ruff and clang-format write what they ask for'
 	@echo 'make bench           what asynchooks costs, against plain asyncio; BENCH_ARGS="--help"'
+	@echo 'make bench-spans     what a span costs, against OpenTelemetry and ddtrace'
+	@echo 'make bench-storages  what AsyncLocalStorage costs, against context variables by hand'
 	@echo 'make page            build the page from ui/; needs Node'
 	@echo 'make screenshots     take the pictures of docs/images; needs Chromium'
 	@echo 'make build           sdist and wheel, in dist/'
@@ -118,6 +120,12 @@ format: $(VENV)/.dependencies
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.overhead $(BENCH_ARGS)
 
+bench-spans: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.spans $(BENCH_ARGS)
+
+bench-storages: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.storages $(BENCH_ARGS)
+
 page: ui/node_modules/.installed
 	cd ui && npm run build
 
@@ -139,13 +147,22 @@ lock: $(VENV)/.created
 clean:
 	rm -rf build dist .venv .venv-* src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
+# Somebody else's receiver of OTLP, which the slow tests send spans to.
+build/receiver/.installed: requirements/receiver.txt $(VENV)/.created
+	rm -rf build/receiver
+	$(BIN)/python -m venv build/receiver
+	build/receiver/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 $(VENV)/.created:
 	scripts/prerequisites '$(PYTHON)'
 	"$$(scripts/find-python '$(PYTHON)')" -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.dependencies: $(VENV)/.created requirements/test.txt
+$(VENV)/.dependencies: $(VENV)/.created requirements/test.txt requirements/test-as-is.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--requirement requirements/test-as-is.txt
 	@touch $@
 
 # What users install: a wheel. Made anew from scratch, so that no file of before is in it.

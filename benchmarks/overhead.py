@@ -36,13 +36,16 @@ LIVE = (100, 10_000, 1_000_000)
 
 
 class Worker:
-    """A process that measures on request."""
+    """A process that measures on request: a module of ours that reads a line for each measurement,
+    and writes the CPU time of one operation in ns."""
 
-    def __init__(self, mode: str, loop: str, stack: ExitStack) -> None:
+    def __init__(
+        self, stack: ExitStack, module: str, *arguments: str, python: str = sys.executable
+    ) -> None:
         environment = {key: value for key, value in os.environ.items() if key != "ASYNCHOOKS"}
         self._process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.worker", mode, loop],
+                [python, "-m", module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -50,11 +53,11 @@ class Worker:
             )
         )
 
-    def measure(self, workload: str, live: int) -> float:
-        """The CPU time of one operation, in ns, while `live` futures are alive."""
+    def measure(self, request: str) -> float:
+        """The CPU time of one operation, in ns."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(f"{workload}\t{live}", file=self._process.stdin, flush=True)
+        print(request, file=self._process.stdin, flush=True)
         return float(self._process.stdout.readline())
 
 
@@ -75,12 +78,15 @@ def compare(
     """Measure every workload plain and in `mode`, in turn, `rounds` times."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in workloads}
     with ExitStack() as stack:
-        plain, enabled = (Worker(side, loop, stack) for side in ("plain", mode))
+        plain, enabled = (
+            Worker(stack, "benchmarks.worker", side, loop) for side in ("plain", mode)
+        )
         for number in range(WARM_UP + rounds):
             for name in workloads:
                 # Each goes first as often as the other.
                 first, second = (plain, enabled) if number % 2 else (enabled, plain)
-                one, two = first.measure(name, live), second.measure(name, live)
+                request = f"{name}\t{live}"
+                one, two = first.measure(request), second.measure(request)
                 if number >= WARM_UP:
                     found[name].append((one, two) if first is plain else (two, one))
     return [summarize(name, pairs) for name, pairs in found.items()]

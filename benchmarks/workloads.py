@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ async def to_thread(times: int) -> None:
         await asyncio.to_thread(_nothing)
 
 
+async def submit_and_result(times: int) -> None:
+    """A job of a thread pool, submitted and waited for by a thread; both threads are counted."""
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(times):
+            pool.submit(_nothing).result()
+
+
 async def tcp_echo(times: int) -> None:
     """A message to a server on loopback and back, through streams; both sides are counted."""
     await _echo(times, None, None)
@@ -164,6 +172,7 @@ WORKLOADS: dict[str, tuple[Callable[[int], Awaitable[None]], int]] = {
     "TaskGroup of 1,000": (task_group_1000, 25_000),
     "call_later and cancel": (call_later, 60_000),
     "to_thread": (to_thread, 2_500),
+    "submit().result()": (submit_and_result, 5_000),
     "TCP echo": (tcp_echo, 2_500),
     "TLS echo": (tls_echo, 1_500),
     "ASGI request": (asgi_request, 1_000),

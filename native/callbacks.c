@@ -15,6 +15,8 @@
 
 typedef struct Callback {
     PyObject_HEAD PyObject *callback; /* owned */
+    PyObject
+        *context; /* owned: like the one that it is to run in; NULL of a plain handle */
     vectorcallfunc vectorcall;
     PyObject *weak_references;
     LiveRecord live;
@@ -36,15 +38,18 @@ Callback_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwna
     return step_finish(&step, result);
 }
 
-/* Returns: new, or NULL with an exception set. May run Python code: yes (an init hook). */
+/* Steals: context, which may be NULL.
+   Returns: new, or NULL with an exception set. May run Python code: yes (an init hook). */
 static PyObject *
-make_callback(PyObject *callback, Kind kind)
+make_callback(PyObject *callback, Kind kind, PyObject *context)
 {
     Callback *self = (Callback *)free_list_take(&free_callbacks, callback_type);
     if (self == NULL) {
+        Py_XDECREF(context);
         return NULL;
     }
     self->callback = Py_NewRef(callback);
+    self->context = context;
     self->vectorcall = Callback_call;
     self->weak_references = NULL;
     PyObject_GC_Track(self);
@@ -68,6 +73,7 @@ Callback_traverse(Callback *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->callback);
+    Py_VISIT(self->context);
     return 0;
 }
 
@@ -75,6 +81,7 @@ static int
 Callback_clear(Callback *self)
 {
     Py_CLEAR(self->callback);
+    Py_CLEAR(self->context);
     return 0;
 }
 
@@ -183,6 +190,25 @@ static PyTypeObject *loop_type = NULL;
 
 #define MAXIMUM_ARGUMENTS 16
 
+/* What uvloop makes the context of a callback from, which it keeps where nobody can look: for
+   those who ask what a callback that may wait for long holds.
+   Returns: new, or NULL without an exception. May run Python code: no. */
+static PyObject *
+context_of_call(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        PyObject *value = args[nargs + i]; /* borrowed */
+        if (PyContext_CheckExact(value)) {
+            return Py_NewRef(value);
+        }
+    }
+    PyObject *context = PyContext_CopyCurrent();
+    if (context == NULL) {
+        PyErr_Clear();
+    }
+    return context;
+}
+
 /* Calls the loop's own method with the callback wrapped.
    Returns: new, or NULL with an exception set. May run Python code: yes. */
 static PyObject *
@@ -194,8 +220,10 @@ call_with_wrapped(Scheduler scheduler, PyObject *self, PyObject *const *args,
     PyObject *result = NULL;
     Py_ssize_t total = nargs + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
     int leading = schedulers[scheduler].leading;
-    PyObject *wrapped =
-        make_callback(args[leading], schedulers[scheduler].kind); /* owned */
+    Kind kind = schedulers[scheduler].kind;
+    PyObject *context =
+        kind != KIND_HANDLE ? context_of_call(args, nargs, kwnames) : NULL; /* owned */
+    PyObject *wrapped = make_callback(args[leading], kind, context);        /* owned */
     if (wrapped == NULL) {
         return NULL;
     }

@@ -45,6 +45,14 @@ PyErr_SetRaisedException(PyObject *exception)
                   PyException_GetTraceback(exception));
 }
 
+/* Strings of the old C API are made whole when they are first read.
+   Returns: 0, or -1 with an exception set. */
+static inline int
+unicode_ready(PyObject *text)
+{
+    return PyUnicode_READY(text);
+}
+
 #define PyUnstable_Eval_RequestCodeExtraIndex _PyEval_RequestCodeExtraIndex
 #define PyUnstable_Code_GetExtra _PyCode_GetExtra
 #define PyUnstable_Code_SetExtra _PyCode_SetExtra
@@ -54,6 +62,15 @@ static inline PyObject *
 PyType_GetDict(PyTypeObject *type)
 {
     return Py_XNewRef(type->tp_dict);
+}
+
+#else
+
+static inline int
+unicode_ready(PyObject *text)
+{
+    (void)text;
+    return 0;
 }
 
 #endif

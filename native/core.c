@@ -1,4 +1,5 @@
 #include "core.h"
+#include "compat.h"
 #include "live.h"
 
 const char *const KIND_NAMES[KIND_COUNT] = {
@@ -47,4 +48,17 @@ live_forget_all(void)
     while (live_list.next != &live_list) {
         (void)live_remove(live_list.next);
     }
+}
+
+PyObject *
+leave_context(PyObject *context, PyObject *result)
+{
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    if (PyContext_Exit(context) < 0) {
+        Py_CLEAR(result);
+        Py_XDECREF(exception);
+    } else {
+        PyErr_SetRaisedException(exception);
+    }
+    return result;
 }

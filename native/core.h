@@ -245,4 +245,8 @@ frame_pop(Frame *frame)
     Py_XDECREF(resource);
 }
 
+/* Exits a context. Steals: result, of what ran in it, NULL: it raised, and that stays set.
+   Returns: result, or NULL with an exception set. */
+PyObject *leave_context(PyObject *context, PyObject *result);
+
 #endif

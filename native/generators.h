@@ -10,4 +10,11 @@ int generators_prepare(void);
 void generators_install(void);
 void generators_uninstall(void);
 
+/* Returns: the context that the first step of an async generator ran in, borrowed, or NULL
+   without an exception. */
+PyObject *generators_context_of(PyObject *generator);
+
+/* Forgets the contexts of all. May run Python code: yes. */
+void generators_forget_contexts(void);
+
 #endif

@@ -300,7 +300,7 @@ construct(PyObject *class, PyTypeObject *type, int leading, PyObject *const *arg
     if (context != Py_None && !PyContext_CheckExact(context)) {
         return call_class_as_ever(class, args, nargsf, kwnames);
     }
-    if (leading > 0 && !PyFloat_CheckExact(args[0])) {
+    if (leading > 0 && !PyFloat_CheckExact(args[0]) && !PyLong_CheckExact(args[0])) {
         return call_class_as_ever(class, args, nargsf, kwnames);
     }
     int is_debug = loop_is_in_debug_mode(rest[2]);
@@ -525,6 +525,23 @@ handle_run(PyObject *self, PyObject *unused)
 
 /* ---- Cancelling -------------------------------------------------------------------- */
 
+/* A timer that is cancelled may stay in the loop's heap for as long as it would have taken. It
+   shall not hold, as its last thing, what a finished request has in its context. One that runs
+   may still fail, and is then reported in its context. */
+static void
+drop_context(PyObject *self)
+{
+    if (!Py_IS_TYPE(self, timer_type) || live_of(self)->record.state == STATE_RUNNING) {
+        return;
+    }
+    PyObject *empty = PyContext_New();
+    if (empty == NULL) {
+        PyErr_Clear(); /* it holds its context for a while */
+        return;
+    }
+    Py_XSETREF(HANDLE_SLOT(self, context), empty);
+}
+
 /* As Handle.cancel and TimerHandle.cancel, and who did it is remembered. */
 static PyObject *
 handle_cancel(PyObject *self, PyObject *unused)
@@ -538,7 +555,12 @@ handle_cancel(PyObject *self, PyObject *unused)
     if (HANDLE_SLOT(self, cancelled) != Py_False || is_debug != 0) {
         /* repr()s and slots that somebody deleted are asyncio's business. */
         PyErr_Clear();
-        return PyObject_CallOneArg(is_timer ? base_cancel_timer : base_cancel, self);
+        PyObject *result =
+            PyObject_CallOneArg(is_timer ? base_cancel_timer : base_cancel, self);
+        if (result != NULL) {
+            drop_context(self);
+        }
+        return result;
     }
     Record *record = &live_of(self)->record;
     record->cancelled_by = execution_async_id();
@@ -556,6 +578,7 @@ handle_cancel(PyObject *self, PyObject *unused)
     Py_XSETREF(HANDLE_SLOT(self, cancelled), Py_NewRef(Py_True));
     Py_XSETREF(HANDLE_SLOT(self, callback), Py_NewRef(Py_None));
     Py_XSETREF(HANDLE_SLOT(self, args), Py_NewRef(Py_None));
+    drop_context(self);
     Py_RETURN_NONE;
 }
 

@@ -200,9 +200,7 @@ learn_handles(void)
     return learn_threadsafe_handle(layout);
 }
 
-/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
-   Returns: 0, or -1 with RuntimeError set. */
-static int
+int
 check_init(PyTypeObject *type)
 {
     PyObject *dict = PyType_GetDict(type);
@@ -273,6 +271,8 @@ make_future(PyObject *loop)
     return future;
 }
 
+static void learn_nesting(void);
+
 int
 internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
 {
@@ -318,6 +318,7 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
     if (learn_future(task) < 0) {
         return -1;
     }
+    learn_nesting();
     step_wrapper_type = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(step));
     wakeup_definition = definition;
     return 0;
@@ -353,6 +354,50 @@ set_step_functions(StepFunctions functions)
 {
     step_wrapper_type->tp_call = functions.step;
     wakeup_definition->ml_meth = functions.wakeup;
+}
+
+/* ---- Contexts ---------------------------------------------------------------------- */
+
+/* What a context that is entered begins with: the one that was in force before. */
+typedef struct EnteredContext {
+    PyObject_HEAD PyObject *previous; /* NULL: none */
+} EnteredContext;
+
+static bool nesting_is_known = false;
+
+/* Looks whether two contexts that are entered, one in the other, are as we think. Never fails:
+   where they are not, the outermost context is an empty one. */
+static void
+learn_nesting(void)
+{
+    PyObject *outer = PyContext_New(), *inner = PyContext_New(); /* owned */
+    if (outer != NULL && inner != NULL && PyContext_Enter(outer) == 0) {
+        if (PyContext_Enter(inner) == 0) {
+            nesting_is_known = PyThreadState_Get()->context == inner &&
+                               ((EnteredContext *)inner)->previous == outer;
+            (void)PyContext_Exit(inner);
+        }
+        (void)PyContext_Exit(outer);
+    }
+    PyErr_Clear();
+    Py_XDECREF(outer);
+    Py_XDECREF(inner);
+}
+
+PyObject *
+context_of_thread(void)
+{
+    return PyThreadState_Get()->context;
+}
+
+PyObject *
+outermost_context(void)
+{
+    PyObject *context = nesting_is_known ? context_of_thread() : NULL;
+    while (context != NULL && ((EnteredContext *)context)->previous != NULL) {
+        context = ((EnteredContext *)context)->previous;
+    }
+    return context != NULL ? PyContext_Copy(context) : PyContext_New();
 }
 
 /* ---- Exchanging -------------------------------------------------------------------- */
@@ -605,4 +650,72 @@ code_set_extra(PyCodeObject *code, uintptr_t value)
     if (PyUnstable_Code_SetExtra((PyObject *)code, code_extra_index, (void *)value) < 0) {
         PyErr_Clear(); /* it will be found anew */
     }
+}
+
+/* ---- Contexts ---------------------------------------------------------------------- */
+
+/* context.c's PyContext, as far as we need it. The same from 3.11 to 3.15. */
+typedef struct Context {
+    PyObject_HEAD PyObject *previous;
+    PyObject *variables;
+} Context;
+
+int
+internals_learn_contexts(void)
+{
+    static bool is_learnt = false;
+    if (is_learnt) {
+        return 0;
+    }
+    /* Owned. */
+    PyObject *context = PyContext_New();
+    PyObject *copy = context != NULL ? PyContext_Copy(context) : NULL;
+    if (copy == NULL) {
+        Py_XDECREF(context);
+        return -1;
+    }
+    const PyTypeObject *type = Py_TYPE(context);
+    if (type->tp_basicsize >= (Py_ssize_t)sizeof(Context)) {
+        PyObject *variables = context_variables(context);
+        is_learnt = variables != NULL && variables == context_variables(copy) &&
+                    ((Context *)context)->previous == NULL &&
+                    strcmp(Py_TYPE(variables)->tp_name, "hamt") == 0;
+    }
+    Py_DECREF(context);
+    Py_DECREF(copy);
+    if (!is_learnt) {
+        PyErr_SetString(PyExc_RuntimeError, "contexts are not laid out as expected");
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+current_context(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->context == NULL) {
+        Py_XDECREF(PyContext_CopyCurrent()); /* makes one */
+    }
+    return Py_XNewRef(thread->context);
+}
+
+PyObject *
+context_variables(PyObject *context)
+{
+    return ((Context *)context)->variables;
+}
+
+void
+context_set_variables(PyObject *context, PyObject *variables)
+{
+    PyObject *old = ((Context *)context)->variables;
+    ((Context *)context)->variables = Py_NewRef(variables);
+    /* What variables remember of their last look-up must not be found again. */
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    for (PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
+         thread != NULL; thread = PyThreadState_Next(thread)) {
+        thread->context_ver++;
+    }
+    Py_DECREF(old);
 }

@@ -74,6 +74,17 @@ is_of_our_interpreter(PyObject *task)
 #endif
 }
 
+/* Returns: the context of this thread, borrowed, or NULL: it has none yet. */
+PyObject *context_of_thread(void);
+
+/* Returns: a copy of the context of this thread before any other was entered, new, or NULL with
+   MemoryError set. */
+PyObject *outermost_context(void);
+
+/* The slot, and the slot wrapper by which super().__init__() reaches it, have to be one.
+   Returns: 0, or -1 with RuntimeError set. */
+int check_init(PyTypeObject *type);
+
 /* Exchanges a slot of `type`, and the slot wrapper that Python code reaches it by, for
    `type` and those of its subclasses that inherited `old`. */
 void exchange_init(PyTypeObject *type, initproc old, initproc new);
@@ -132,6 +143,20 @@ PyObject *lookup_in_type(PyTypeObject *type, PyObject *name);
 
 /* Has `code` keep a small number of ours, for code_get_extra() of internals_frames.h. */
 void code_set_extra(PyCodeObject *code, uintptr_t value);
+
+/* Checks that a context is laid out as we think.
+   Returns: 0, or -1 with RuntimeError set. */
+int internals_learn_contexts(void);
+
+/* The context of here, made if there is none yet. Returns: new, or NULL with an exception set. */
+PyObject *current_context(void);
+
+/* The immutable mapping that a context holds now. Returns: borrowed. */
+PyObject *context_variables(PyObject *context);
+
+/* Has a context hold another one, in whichever thread it runs. May run Python code: yes (what it
+   held dies). */
+void context_set_variables(PyObject *context, PyObject *variables);
 
 /* Sets (value) or deletes (NULL) an attribute of any type, immutable ones too.
    Returns: 0, or -1 with an exception set. May run Python code: yes. */

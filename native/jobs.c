@@ -154,6 +154,41 @@ take_job(PyObject *item)
     return job;
 }
 
+int
+jobs_add_own_of_thread(PyObject *context)
+{
+    PyObject *own = context_of_thread(); /* borrowed */
+    if (own == NULL || PyObject_Size(own) == 0) {
+        return 0;
+    }
+    int status = -1;
+    /* Owned. */
+    PyObject *names = PySequence_List(own);
+    if (names == NULL || PyContext_Enter(context) < 0) {
+        Py_XDECREF(names);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names); i++) {
+        PyObject *variable = PyList_GET_ITEM(names, i); /* borrowed */
+        int has = PySequence_Contains(context, variable);
+        PyObject *value = has == 0 ? PyObject_GetItem(own, variable) : NULL; /* owned */
+        PyObject *token =
+            value != NULL ? PyContextVar_Set(variable, value) : NULL; /* owned */
+        Py_XDECREF(value);
+        Py_XDECREF(token);
+        if (has < 0 || (has == 0 && token == NULL)) {
+            goto done;
+        }
+    }
+    status = 0;
+done:
+    if (PyContext_Exit(context) < 0) {
+        status = -1;
+    }
+    Py_DECREF(names);
+    return status;
+}
+
 PyObject *
 jobs_run(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
@@ -161,6 +196,9 @@ jobs_run(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
     if (job == NULL) {
         return PyErr_Occurred() ? NULL
                                 : wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    if (jobs_add_own_of_thread(resources_context_of(job)) < 0) {
+        PyErr_WriteUnraisable(self->original);
     }
     PyObject *result = resources_run_once(job, self->original, args, nargsf, kwnames);
     Py_DECREF(job);

@@ -18,6 +18,11 @@ PyObject *jobs_submit(Wrapper *self, PyObject *const *args, size_t nargsf,
 PyObject *jobs_run(Wrapper *self, PyObject *const *args, size_t nargsf,
                    PyObject *kwnames);
 
+/* What the pool's initializer has set in this thread is seen by jobs whose submitter has not set
+   it: puts that into `context`, in which a job is to run. Nothing else is in the thread's own
+   context, since jobs have theirs. Returns: 0, or -1 with an exception set. */
+int jobs_add_own_of_thread(PyObject *context);
+
 /* Says which functions look up names: a tuple, or NULL for none. */
 void jobs_set_lookups(PyObject *functions);
 

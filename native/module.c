@@ -2,22 +2,33 @@
 
 #include "compat.h"
 #include "callbacks.h"
+#include "contexts.h"
 #include "core.h"
+#include "forks.h"
 #include "generators.h"
+#include "greenlets.h"
 #include "handles.h"
 #include "hooks.h"
 #include "internals.h"
 #include "jobs.h"
 #include "live.h"
+#include "otlp.h"
 #include "protocols.h"
+#include "random_ids.h"
+#include "scopes.h"
 #include "records.h"
 #include "registry.h"
 #include "resources.h"
 #include "sites.h"
 #include "snapshot.h"
+#include "span_buffer.h"
+#include "spans.h"
 #include "standard_loop.h"
+#include "start_span.h"
 #include "steps.h"
+#include "storages.h"
 #include "tasks.h"
+#include "termination.h"
 #include "tracked.h"
 #include "wrappers.h"
 
@@ -133,6 +144,7 @@ disable(PyObject *module, PyObject *unused)
         standard_loop_uninstall();
         tracked_clear();
         records_clear();
+        generators_forget_contexts();
         hooks_count_wishes();
         hooks_forget_destroys();
     }
@@ -163,6 +175,7 @@ after_fork_in_child(PyObject *module, PyObject *unused)
     core.main_thread = PyThread_get_thread_ident();
     tracked_clear();
     records_clear();
+    generators_forget_contexts();
     live_forget_all();
     hooks_forget_destroys();
     Py_RETURN_NONE;
@@ -244,6 +257,64 @@ call_detached(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     PyObject *result = PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), NULL);
     frame_pop(frame);
     return result;
+}
+
+/* What executes now is nobody from here on, until become_again(): what it makes has no cause,
+   and is its own root. In a step the step's frame is changed, since the step may end in between.
+   Returns: what become_again() is to be told. */
+static PyObject *
+become_nobody(PyObject *module, PyObject *unused)
+{
+    const Record nobody = {0};
+    Frame *frame = execution_top;
+    bool is_pushed = frame == NULL;
+    if (is_pushed && (frame = frame_push(&nobody, NULL)) == NULL) {
+        return PyErr_NoMemory();
+    }
+    PyObject *result = Py_BuildValue("KiKKK", (unsigned long long)(uintptr_t)frame,
+                                     is_pushed, (unsigned long long)frame->async_id,
+                                     (unsigned long long)frame->created_by,
+                                     (unsigned long long)frame->root);
+    if (result != NULL) {
+        frame->async_id = frame->created_by = frame->root = ASYNC_ID_NONE;
+    } else if (is_pushed) {
+        frame_pop(frame);
+    }
+    return result;
+}
+
+/* Takes back become_nobody(), where the same frame is still the thread's top. */
+static PyObject *
+become_again(PyObject *module, PyObject *args)
+{
+    unsigned long long address, async_id, created_by, root;
+    int is_pushed;
+    if (!PyArg_ParseTuple(args, "KiKKK:become_again", &address, &is_pushed, &async_id,
+                          &created_by, &root)) {
+        return NULL;
+    }
+    Frame *frame = execution_top;
+    if ((uintptr_t)frame == (uintptr_t)address && frame->async_id == ASYNC_ID_NONE) {
+        frame->async_id = async_id;
+        frame->created_by = created_by;
+        frame->root = root;
+        if (is_pushed) {
+            frame_pop(frame);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+py_contexts_of(PyObject *module, PyObject *object)
+{
+    return contexts_of(object);
+}
+
+static PyObject *
+py_outermost_context(PyObject *module, PyObject *unused)
+{
+    return outermost_context();
 }
 
 static PyObject *
@@ -369,9 +440,9 @@ py_site_frames(PyObject *module, PyObject *number)
 }
 
 static PyObject *
-py_site_of_caller(PyObject *module, PyObject *unused)
+site_of_caller(PyObject *module, PyObject *unused)
 {
-    return site_of_caller();
+    return site_describe(site_with_callers_here());
 }
 
 static PyObject *
@@ -401,6 +472,25 @@ uninstall_callbacks(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+new_span_id(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromUnsignedLongLong(random_id());
+}
+
+static PyObject *
+own_methods(PyObject *module, PyObject *subclass)
+{
+    if (!PyType_Check(subclass)) {
+        PyErr_Format(PyExc_TypeError, "%R is not a class", subclass);
+        return NULL;
+    }
+    if (storages_own_methods((PyTypeObject *)subclass) < 0) {
+        return NULL;
+    }
+    return Py_NewRef(subclass);
+}
+
 static PyMethodDef functions[] = {
     {"configure", configure, METH_VARARGS,
      "Learn what the core needs to know of this interpreter from three probes."},
@@ -428,6 +518,13 @@ static PyMethodDef functions[] = {
      "Begin a new root for what executes now and return its id."},
     {"call_detached", (PyCFunction)(void (*)(void))call_detached, METH_FASTCALL,
      "Call a function as nobody: what it makes has no cause and is its own root."},
+    {"become_nobody", become_nobody, METH_NOARGS,
+     "Be nobody from here on, for what is made; returns who was, for become_again()."},
+    {"become_again", become_again, METH_VARARGS, "Be again who was."},
+    {"contexts_of", py_contexts_of, METH_O,
+     "The contexts that a task, handle, resource or async generator holds, as a list."},
+    {"outermost_context", py_outermost_context, METH_NOARGS,
+     "A copy of this thread's context before any other was entered."},
     {"snapshot", snapshot, METH_VARARGS,
      "What lives of these kinds (a mask) below this root (0: any), as tuples."},
     {"live_counts", live_counts, METH_NOARGS, "How many resources live, by kind."},
@@ -448,15 +545,68 @@ static PyMethodDef functions[] = {
      "The task whose step or wake-up a callback is, or None."},
     {"site_frames", py_site_frames, METH_O,
      "The frames, as (code, line), of a creation site's number."},
-    {"site_of_caller", py_site_of_caller, METH_NOARGS,
+    {"site_of_caller", site_of_caller, METH_NOARGS,
      "(code, line, callers) of the user's code that this thread executes, or None."},
     {"install_callbacks", install_callbacks, METH_O,
      "See the callbacks that are handed to the loops of a type made by Cython."},
     {"uninstall_callbacks", uninstall_callbacks, METH_NOARGS, "See them no more."},
+    {"set_greenlet_type", greenlets_set_type, METH_O,
+     "Have each greenlet of this type made in a copy of its maker's context; None: not."},
     {"set_type_attribute", py_set_type_attribute, METH_VARARGS,
      "Set an attribute of any type, immutable ones too."},
+    {"own_methods", own_methods, METH_O,
+     "Give a subclass of Storage its methods as its own, and return it."},
     {"delete_type_attribute", py_delete_type_attribute, METH_VARARGS,
      "Delete an attribute of any type, immutable ones too."},
+    {"set_span_faces", (PyCFunction)(void (*)(void))spans_set_faces,
+     METH_VARARGS | METH_KEYWORDS,
+     "Say through which Python classes spans are seen, and what describes exceptions and "
+     "sites."},
+    {"set_span_limits", (PyCFunction)(void (*)(void))spans_set_limits,
+     METH_VARARGS | METH_KEYWORDS, "Say how much a span may hold."},
+    {"set_sampler", spans_set_sampler, METH_VARARGS,
+     "Say what decides whether a trace is recorded, and whether also about children."},
+    {"set_span_sink", spans_set_sink, METH_O,
+     "Call a function with every span that ends."},
+    {"set_span_buffer", span_buffer_set, METH_O,
+     "Say where ended spans are encoded to; None: nowhere."},
+    {"encode_resource", otlp_encode_resource, METH_O,
+     "The resource of a batch, for SpanBuffer.take()."},
+    {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,
+     METH_VARARGS | METH_KEYWORDS, "Who starts spans, for their `scope`."},
+    {"set_span_gate", spans_set_gate, METH_O,
+     "Hand every span that ends to a function, instead of encoding it."},
+    {"release_span", spans_release, METH_O, "Encode an ended span, as without a gate."},
+    {"set_task_spans", start_span_set_tasks, METH_O, "Say where tasks' spans are kept."},
+    {"current_scope", scopes_current, METH_NOARGS,
+     "The innermost scope that is in force here. There always is one."},
+    {"scope_in", scopes_in, METH_O, "The innermost scope that is in force in a context."},
+    {"recording_span", start_span_recording, METH_NOARGS,
+     "The span below which a span started here would be recorded, or None: outside of "
+     "any, "
+     "in\na trace that is not sampled, and where tracing is suppressed. To be asked "
+     "before "
+     "anything\nis computed for a span."},
+    {"current_span", start_span_current, METH_NOARGS,
+     "The span that what runs here belongs to, or None."},
+    {"start_span", (PyCFunction)(void (*)(void))start_span, METH_FASTCALL | METH_KEYWORDS,
+     "start_span($module, /, name, *, kind=1, attributes=None, parent=<current>, "
+     "start_time=None, scope=None)\n--\n\n"
+     "Start a span, below the current one, below `parent`, or, with None, in a new "
+     "trace.\n\n"
+     "It records the nearest line of the user's own code as where it was started. It "
+     "does "
+     "not become\ncurrent; `use_span` does that. Whoever starts it ends it."},
+    {"guard_termination", termination_guard, METH_NOARGS,
+     "Have an unhandled SIGTERM wait until what has ended is sent."},
+    {"restore_termination", termination_restore, METH_NOARGS,
+     "The same again, after Python has put the default back."},
+    {"release_termination", termination_release, METH_NOARGS,
+     "Leave SIGTERM at its default."},
+    {"is_terminating", termination_is_due, METH_NOARGS,
+     "Whether the process dies as soon as what has ended is sent."},
+    {"mark_delivered", termination_delivered, METH_NOARGS, "It is sent."},
+    {"new_span_id", new_span_id, METH_NOARGS, "A random 64-bit id that is not zero."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -472,7 +622,10 @@ module_exec(PyObject *module)
     clock_prepare();
     if (learn_main_thread() < 0 || snapshot_prepare(module) < 0 ||
         hooks_add_type(module) < 0 || resources_add_type(module) < 0 ||
-        wrappers_add_type(module) < 0 || protocols_add_type(module) < 0) {
+        wrappers_add_type(module) < 0 || protocols_add_type(module) < 0 ||
+        forks_prepare() < 0 || scopes_add_type(module) < 0 ||
+        spans_add_type(module) < 0 || span_buffer_add_type(module) < 0 ||
+        storages_add_types(module) < 0 || contexts_add_type(module) < 0) {
         return -1;
     }
     return 0;

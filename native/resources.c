@@ -83,6 +83,12 @@ resources_subject_of(PyObject *op)
 }
 
 PyObject *
+resources_context_of(PyObject *op)
+{
+    return ((Resource *)op)->context;
+}
+
+PyObject *
 resources_make(PyTypeObject *type, Kind kind, PyObject *type_name, PyObject *subject,
                PyObject *owner, PyObject *inner)
 {
@@ -187,15 +193,7 @@ run_in_context(Resource *self, PyObject *context, PyObject *fn, PyObject *const 
     if (PyContext_Enter(context) < 0) {
         return NULL;
     }
-    PyObject *result = run(self, fn, args, nargsf, kwnames);
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(result);
-        Py_XDECREF(exception);
-    } else {
-        PyErr_SetRaisedException(exception);
-    }
-    return result;
+    return leave_context(context, run(self, fn, args, nargsf, kwnames));
 }
 
 PyObject *

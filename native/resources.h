@@ -24,6 +24,9 @@ PyObject *resources_make(PyTypeObject *type, Kind kind, PyObject *type_name,
 PyObject *resources_run_once(PyObject *op, PyObject *fn, PyObject *const *args,
                              size_t nargsf, PyObject *kwnames);
 
+/* Returns: the context that a Resource was made in, borrowed. */
+PyObject *resources_context_of(PyObject *op);
+
 /* Returns: what a Resource runs, borrowed, or NULL. */
 PyObject *resources_subject_of(PyObject *op);
 

@@ -285,49 +285,50 @@ site_frames(uint16_t site)
     return result;
 }
 
-/* Returns: a tuple of (code, line) of the frames above `frame` that are the user's, up to the
-   first that is not, new, or NULL with an exception set. */
-static PyObject *
-describe_callers(InterpreterFrame *frame)
+uint16_t
+site_with_callers_here(void)
 {
-    PyObject *callers[MAXIMUM_FRAMES]; /* owned */
-    Py_ssize_t count = 0;
-    PyObject *tuple = NULL;
-    while (count < MAXIMUM_FRAMES && (frame = frame_previous(frame)) != NULL &&
-           owner_of(frame_code(frame)) == OWNER_USER) {
-        callers[count] = describe(frame_code(frame), frame_instruction(frame));
-        if (callers[count] == NULL) {
-            goto error;
-        }
-        count++;
+    if (plumbing_folders == NULL) { /* nobody has said yet whose code is whose */
+        return SITE_UNKNOWN;
     }
-    tuple = PyTuple_New(count);
-    if (tuple != NULL) {
-        while (count > 0) {
-            count--;
-            PyTuple_SET_ITEM(tuple, count, callers[count]);
+    InterpreterFrame *found[1 + MAXIMUM_FRAMES];
+    int count = 0;
+    InterpreterFrame *frame = find_site(frame_current());
+    while (frame != NULL && count < 1 + MAXIMUM_FRAMES) {
+        found[count++] = frame;
+        frame = frame_previous(frame);
+        if (frame != NULL && owner_of(frame_code(frame)) != OWNER_USER) {
+            frame = NULL;
         }
     }
-error:
+    uint16_t site = SITE_UNKNOWN;
     while (count > 0) {
-        Py_DECREF(callers[--count]);
+        site = intern(found[--count], site);
     }
-    return tuple;
+    return site;
 }
 
 PyObject *
-site_of_caller(void)
+site_describe(uint16_t site)
 {
-    bool is_configured = plumbing_folders != NULL;
-    InterpreterFrame *frame = is_configured ? find_site(frame_current()) : NULL;
-    if (frame == NULL) {
-        Py_RETURN_NONE;
-    }
-    PyObject *callers = describe_callers(frame); /* owned until it is in the result */
-    if (callers == NULL) {
+    /* Owned. */
+    PyObject *frames = site_frames(site);
+    PyObject *callers = NULL;
+    PyObject *result = NULL;
+    if (frames == NULL) {
         return NULL;
     }
-    return Py_BuildValue("OiN", frame_code(frame),
-                         PyCode_Addr2Line(frame_code(frame), frame_instruction(frame)),
-                         callers);
+    if (PyTuple_GET_SIZE(frames) == 0) {
+        Py_DECREF(frames);
+        Py_RETURN_NONE;
+    }
+    callers = PyTuple_GetSlice(frames, 1, PyTuple_GET_SIZE(frames));
+    PyObject *frame = PyTuple_GET_ITEM(frames, 0); /* borrowed */
+    if (callers != NULL) {
+        result = PyTuple_Pack(3, PyTuple_GET_ITEM(frame, 0), PyTuple_GET_ITEM(frame, 1),
+                              callers);
+    }
+    Py_XDECREF(callers);
+    Py_DECREF(frames);
+    return result;
 }

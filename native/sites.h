@@ -33,9 +33,20 @@ uint16_t site_here(void);
    unknown, or NULL with an exception set. */
 PyObject *site_frames(uint16_t site);
 
-/* Returns: (code, line, callers) of what this thread executes now, new, or None, or NULL with
-   an exception set. As site_here(), and keeps nothing; the callers are tuples of (code, line)
-   of at most 4 frames of the user's code that led there, from the inside out. */
-PyObject *site_of_caller(void);
+/* Returns: the site of what this thread executes now, as site_here(), with those of at most 4
+   frames of the user's code that led there. May run Python code: no. */
+uint16_t site_with_callers_here(void);
+
+/* Returns: (code, line, callers) of such a site, new, or None, or NULL with an exception set.
+   The callers are tuples of (code, line), from the inside out. */
+PyObject *site_describe(uint16_t site);
+
+/* Say what the attributes of a site are: to a function of site_describe()'s tuple that returns
+   a dict; NULL: they have none. */
+void sites_set_describer(PyObject *function);
+
+/* Returns: a site's attributes as bytes of OTLP, made once, borrowed, or NULL where there are
+   none. Sets no exception. May run Python code: yes. */
+PyObject *site_attributes(uint16_t site);
 
 #endif

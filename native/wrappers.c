@@ -14,6 +14,12 @@
 static PyTypeObject *wrapper_type = NULL; /* owned */
 static PyObject *str_wrapped = NULL;      /* owned: "__wrapped__" */
 static PyObject *str_get = NULL;          /* owned: "__get__" */
+static PyObject *str_reduce = NULL;       /* owned: "__reduce_ex__" */
+static PyObject *str_qualname = NULL;     /* owned: "__qualname__" */
+static PyObject *str_state = NULL;        /* owned: "_state" */
+
+static PyObject *Wrapper_call(PyObject *op, PyObject *const *args, size_t nargsf,
+                              PyObject *kwnames);
 
 #define SMALL 8
 
@@ -186,13 +192,142 @@ act_through(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
     return result;
 }
 
+/* The original, with the arguments that the helper says: (args, kwargs), or None for the given
+   ones. */
+static PyObject *
+act_arguments(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *said = wrapper_ask(self, args, nargsf, kwnames); /* owned */
+    if (said == NULL) {
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    PyObject *result = NULL;
+    if (PyTuple_CheckExact(said) && PyTuple_GET_SIZE(said) == 2 &&
+        PyTuple_Check(PyTuple_GET_ITEM(said, 0)) &&
+        PyDict_Check(PyTuple_GET_ITEM(said, 1))) {
+        result = PyObject_Call(self->original, PyTuple_GET_ITEM(said, 0),
+                               PyTuple_GET_ITEM(said, 1));
+    } else {
+        PyErr_Format(PyExc_TypeError, "a helper said %R, expected (args, kwargs)", said);
+    }
+    Py_DECREF(said);
+    return result;
+}
+
+/* The original in `context`, which nobody else has entered. Steals: context; NULL: an exception
+   is set. */
+static PyObject *
+call_in_context(Wrapper *self, PyObject *context, PyObject *const *args, size_t nargsf,
+                PyObject *kwnames)
+{
+    if (context == NULL || PyContext_Enter(context) < 0) {
+        Py_XDECREF(context);
+        return NULL;
+    }
+    PyObject *result =
+        leave_context(context, wrapper_call_original(self, args, nargsf, kwnames));
+    Py_DECREF(context);
+    return result;
+}
+
+/* In a copy of a context: any number of threads and nested calls may be inside. The context is
+   the helper, or what the helper says; where it says anything else, it is the caller's. */
+static PyObject *
+act_context(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *context = PyContext_CheckExact(self->helper)
+                            ? Py_NewRef(self->helper)
+                            : wrapper_ask(self, args, nargsf, kwnames); /* owned */
+    if (context == NULL || !PyContext_CheckExact(context)) {
+        Py_XDECREF(context);
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    PyObject *copy = PyContext_Copy(context);
+    Py_DECREF(context);
+    return call_in_context(self, copy, args, nargsf, kwnames);
+}
+
+/* The same, for a job: with what the pool's initializer has set in this thread. */
+static PyObject *
+act_job(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *copy = PyContext_Copy(self->helper); /* owned */
+    if (copy != NULL && jobs_add_own_of_thread(copy) < 0) {
+        PyErr_WriteUnraisable(self->original);
+    }
+    return call_in_context(self, copy, args, nargsf, kwnames);
+}
+
+/* Returns: `fn`, bound to `context`, new, or NULL with an exception set. */
+static PyObject *
+bind(PyObject *fn, PyObject *context)
+{
+    Wrapper *self = (Wrapper *)wrapper_type->tp_alloc(wrapper_type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->original = Py_NewRef(fn);
+    self->helper = Py_NewRef(context);
+    self->vectorcall = Wrapper_call;
+    self->act = act_context;
+    self->kind = KIND_RESOURCE;
+    return (PyObject *)self;
+}
+
+/* Returns: whether a future of concurrent.futures will call back later, by its state: one that
+   is done does so at once. */
+static bool
+is_pending(PyObject *future)
+{
+    PyObject *state = PyObject_GetAttr(future, str_state); /* owned */
+    bool is = state != NULL && PyUnicode_Check(state) &&
+              (PyUnicode_CompareWithASCIIString(state, "PENDING") == 0 ||
+               PyUnicode_CompareWithASCIIString(state, "RUNNING") == 0);
+    PyErr_Clear();
+    Py_XDECREF(state);
+    return is;
+}
+
+/* add_done_callback(future, fn): fn is bound to the caller's context, unless it is called at
+   once. */
+static PyObject *
+act_done_callback(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t total =
+        PyVectorcall_NARGS(nargsf) + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
+    if (total != 2 || PyVectorcall_NARGS(nargsf) < 1 || !PyCallable_Check(args[1]) ||
+        !is_pending(args[0])) {
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    PyObject *result = NULL;
+    PyObject *context = PyContext_CopyCurrent();                       /* owned */
+    PyObject *bound = context != NULL ? bind(args[1], context) : NULL; /* owned */
+    if (bound != NULL) {
+        PyObject *given[] = {args[0], bound};
+        result = wrapper_call_original(self, given, (size_t)PyVectorcall_NARGS(nargsf),
+                                       kwnames);
+    }
+    Py_XDECREF(bound);
+    Py_XDECREF(context);
+    return result;
+}
+
 static const struct {
     const char *name;
     Act act;
 } ACTIONS[] = {
-    {"kind", act_kind},      {"cause", act_cause},     {"step", act_step},
-    {"birth", act_birth},    {"through", act_through}, {"call", wrapper_call_original},
-    {"submit", jobs_submit}, {"run", jobs_run},
+    {"kind", act_kind},
+    {"cause", act_cause},
+    {"step", act_step},
+    {"birth", act_birth},
+    {"through", act_through},
+    {"call", wrapper_call_original},
+    {"arguments", act_arguments},
+    {"context", act_context},
+    {"submit", jobs_submit},
+    {"run", jobs_run},
+    {"done_callback", act_done_callback},
+    {"job", act_job},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -232,7 +367,9 @@ Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
             act = ACTIONS[i].act;
         }
     }
-    if (act == NULL || kind < 0 || kind >= KIND_COUNT) {
+    if (act == NULL || kind < 0 || kind >= KIND_COUNT ||
+        (act == act_context && helper == Py_None) ||
+        (act == act_job && !PyContext_CheckExact(helper))) {
         PyErr_Format(PyExc_ValueError, "a wrapper has no action %s for kind %d", action,
                      kind);
         return NULL;
@@ -297,7 +434,8 @@ Wrapper_getattro(Wrapper *self, PyObject *name)
     if (PyUnicode_Compare(name, str_wrapped) == 0) {
         return Py_NewRef(self->original);
     }
-    if (PyUnicode_Compare(name, str_get) == 0) {
+    if (PyUnicode_Compare(name, str_get) == 0 ||
+        PyUnicode_Compare(name, str_reduce) == 0) {
         return PyObject_GenericGetAttr((PyObject *)self, name);
     }
     return PyObject_GetAttr(self->original, name);
@@ -314,6 +452,42 @@ Wrapper_repr(Wrapper *self)
 {
     return PyObject_Repr(self->original);
 }
+
+/* As a function is pickled and copied: by the name where it is found, which is where we are. */
+static PyObject *
+Wrapper_reduce(PyObject *op, PyObject *unused)
+{
+    return PyObject_GetAttr(((Wrapper *)op)->original, str_qualname);
+}
+
+/* A function that is bound to a context equals the function, which is how the application finds it
+   again (`atexit.unregister`). A patch is not what it replaces. */
+static PyObject *
+Wrapper_richcompare(PyObject *op, PyObject *other, int compare)
+{
+    Wrapper *self = (Wrapper *)op;
+    if (self->act != act_context || !PyContext_CheckExact(self->helper)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    if (Py_IS_TYPE(other, wrapper_type) && ((Wrapper *)other)->act == act_context) {
+        other = ((Wrapper *)other)->original;
+    }
+    return PyObject_RichCompare(self->original, other, compare);
+}
+
+static Py_hash_t
+Wrapper_hash(PyObject *op)
+{
+    Wrapper *self = (Wrapper *)op;
+    return self->act == act_context && PyContext_CheckExact(self->helper)
+               ? PyObject_Hash(self->original)
+               : PyBaseObject_Type.tp_hash(op);
+}
+
+static PyMethodDef Wrapper_methods[] = {
+    {"__reduce_ex__", Wrapper_reduce, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyMemberDef Wrapper_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Wrapper, vectorcall), READONLY, NULL},
@@ -333,6 +507,9 @@ static PyType_Slot Wrapper_slots[] = {
     {Py_tp_setattro, Wrapper_setattro},
     {Py_tp_descr_get, Wrapper_get},
     {Py_tp_repr, Wrapper_repr},
+    {Py_tp_richcompare, Wrapper_richcompare},
+    {Py_tp_hash, Wrapper_hash},
+    {Py_tp_methods, Wrapper_methods},
     {Py_tp_members, Wrapper_members},
     {0, NULL},
 };
@@ -350,8 +527,12 @@ wrappers_add_type(PyObject *module)
 {
     str_wrapped = PyUnicode_InternFromString("__wrapped__");
     str_get = PyUnicode_InternFromString("__get__");
+    str_reduce = PyUnicode_InternFromString("__reduce_ex__");
+    str_qualname = PyUnicode_InternFromString("__qualname__");
+    str_state = PyUnicode_InternFromString("_state");
     wrapper_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Wrapper_spec, NULL);
-    if (str_wrapped == NULL || str_get == NULL || wrapper_type == NULL ||
+    if (str_wrapped == NULL || str_get == NULL || str_reduce == NULL ||
+        str_qualname == NULL || str_state == NULL || wrapper_type == NULL ||
         jobs_add_type(module) < 0) {
         return -1;
     }

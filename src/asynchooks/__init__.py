@@ -11,6 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._native import KINDS
+from asynchooks.context.isolation import isolated
+from asynchooks.context.messages import each
+from asynchooks.context.neutral import detached
+from asynchooks.context.single_flight import shared
+from asynchooks.context.snapshots import Snapshot, bind, snapshot
 from asynchooks.engine import disable, enable, is_enabled
 from asynchooks.hooks import (
     AsyncHook,
@@ -19,11 +24,13 @@ from asynchooks.hooks import (
     execution_async_resource,
     trigger_async_id,
 )
+from asynchooks.links import link
 from asynchooks.resources import AsyncResource
 from asynchooks.storage import AsyncLocalStorage
 
 # isort: split
 # Last: `asynchooks.resources` is this function, not the module of that name, which is imported now.
+from asynchooks.holders import Holder, held
 from asynchooks.inspection import ResourceInfo, Stats, Tree, async_id, resources, stats, tree
 from asynchooks.sites import Site
 
@@ -36,20 +43,30 @@ __all__ = (
     "AsyncHook",
     "AsyncLocalStorage",
     "AsyncResource",
+    "Holder",
     "Request",
     "ResourceInfo",
     "Site",
+    "Snapshot",
     "Stats",
     "Tree",
     "async_id",
+    "bind",
     "create_hook",
     "current_request",
+    "detached",
     "disable",
+    "each",
     "enable",
     "execution_async_id",
     "execution_async_resource",
+    "held",
     "is_enabled",
+    "isolated",
+    "link",
     "resources",
+    "shared",
+    "snapshot",
     "stats",
     "tree",
     "trigger_async_id",

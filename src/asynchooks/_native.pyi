@@ -3,41 +3,88 @@
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType
-from typing import Any, Final, Self, final
+from contextvars import Context, ContextVar
+from types import CodeType, TracebackType
+from typing import Any, Final, Self, TypeAlias, TypeVar, final
+
+from asynchooks.tracing.request import Request
+from asynchooks.tracing.span import (
+    AttributeValue,
+    Event,
+    Link,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+)
+
+_Class = TypeVar("_Class", bound=type)
 
 __all__ = (
     "KINDS",
+    "MISSING",
+    "ContextState",
+    "Entry",
     "Hook",
     "Resource",
+    "Scope",
+    "Span",
+    "SpanBuffer",
+    "Storage",
     "Wrapper",
     "after_fork_in_child",
     "async_id_of",
+    "become_again",
+    "become_nobody",
     "call_detached",
     "call_unheard",
     "configure",
     "configure_sites",
+    "current_scope",
+    "contexts_of",
+    "current_span",
     "delete_type_attribute",
     "drop_hooks",
     "disable",
     "enable",
+    "encode_resource",
+    "encode_scope",
     "execution_async_id",
     "execution_async_resource",
+    "guard_termination",
     "install_callbacks",
     "introduce",
     "is_enabled",
+    "is_terminating",
     "live_counts",
+    "mark_delivered",
     "memory",
+    "new_span_id",
     "origin",
+    "recording_span",
+    "release_span",
+    "outermost_context",
+    "own_methods",
+    "release_termination",
+    "restore_termination",
     "root_async_id",
+    "set_greenlet_type",
+    "scope_in",
     "set_lookups",
     "set_options",
+    "set_sampler",
+    "set_span_buffer",
+    "set_span_faces",
+    "set_span_gate",
+    "set_span_limits",
+    "set_span_sink",
+    "set_task_spans",
     "set_transport_types",
     "set_type_attribute",
     "site_frames",
     "site_of_caller",
     "snapshot",
     "start_root",
+    "start_span",
     "task_of_step",
     "track",
     "trigger_async_id",
@@ -46,6 +93,8 @@ __all__ = (
 
 # Every kind of resource, by name; the index is the kind's number in the core.
 KINDS: Final[tuple[str, ...]]
+# "No store", also as what a storage's variable holds. Not None, which is a store like any other.
+MISSING: Final[Any]
 
 def configure(step: object, wakeup: object, task: object) -> None: ...
 def configure_sites(
@@ -70,7 +119,14 @@ def root_async_id() -> int: ...
 def execution_async_resource() -> object | None: ...
 def async_id_of(resource: object, /) -> int: ...
 def start_root() -> int: ...
+def outermost_context() -> Context: ...
 def call_detached(fn: Callable[..., Any], /, *args: Any) -> Any: ...
+def become_nobody() -> tuple[int, int, int, int, int]: ...
+def become_again(
+    frame: int, is_pushed: int, async_id: int, created_by: int, root: int, /
+) -> None: ...
+def contexts_of(resource: object, /) -> list[Context]: ...
+def own_methods(subclass: _Class, /) -> _Class: ...
 def origin(maker: object | None, /) -> tuple[int, int, int]: ...
 def track(
     resource: object, kind: int, type_name: str, origin: tuple[int, int, int] = ..., /
@@ -106,8 +162,197 @@ def snapshot(
 ]: ...
 def install_callbacks(loop_type: type, /) -> None: ...
 def uninstall_callbacks() -> None: ...
+def set_greenlet_type(greenlet_type: type | None, /) -> None: ...
 def set_type_attribute(owner: type, name: str, value: object) -> None: ...
 def delete_type_attribute(owner: type, name: str) -> None: ...
+
+# From name, kind, parent, trace id and attributes to whether a span is recorded; or to that,
+# attributes to add, and the trace state.
+_Sampler: TypeAlias = Callable[
+    [str, SpanKind, SpanContext | None, int, Mapping[str, AttributeValue] | None],
+    bool | tuple[bool, Mapping[str, AttributeValue] | None, str | None],
+]
+_CallSite: TypeAlias = tuple[CodeType, int, tuple[tuple[CodeType, int], ...]]
+
+def new_span_id() -> int: ...
+def guard_termination() -> None: ...
+def restore_termination() -> None: ...
+def release_termination() -> None: ...
+def is_terminating() -> bool: ...
+def mark_delivered() -> None: ...
+def encode_resource(attributes: Mapping[str, AttributeValue], /) -> bytes: ...
+def encode_scope(
+    name: str,
+    version: str = ...,
+    schema_url: str = ...,
+    attributes: Mapping[str, AttributeValue] | None = ...,
+) -> bytes: ...
+def set_span_faces(
+    *,
+    context: type[SpanContext],
+    event: type[Event],
+    link: type[Link],
+    kinds: tuple[SpanKind, ...],
+    statuses: tuple[StatusCode, ...],
+    exception: Callable[[BaseException], tuple[str, str, dict[str, AttributeValue]]],
+    site: Callable[[_CallSite], Mapping[str, str | int]],
+) -> None: ...
+def set_span_limits(
+    *,
+    attributes: int = ...,
+    events: int = ...,
+    links: int = ...,
+    event_attributes: int = ...,
+    link_attributes: int = ...,
+    value_length: int = ...,
+) -> None: ...
+def set_task_spans(tasks: dict[int, tuple[Span, Span]], /) -> None: ...
+def current_scope() -> Scope: ...
+def scope_in(context: Context, /) -> Scope: ...
+def recording_span() -> Span | None: ...
+def set_span_gate(gate: Callable[[Span], object] | None, /) -> None: ...
+def release_span(span: Span, /) -> None: ...
+def set_sampler(sampler: _Sampler | None, decides_children: bool = ..., /) -> None: ...
+def set_span_sink(sink: Callable[[Span], object] | None, /) -> None: ...
+def set_span_buffer(buffer: SpanBuffer | None, /) -> None: ...
+def current_span() -> Span | None: ...
+def start_span(
+    name: str,
+    *,
+    kind: SpanKind = ...,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    parent: Span | SpanContext | None = ...,
+    start_time: int | None = None,
+    scope: bytes | None = None,
+) -> Span: ...
+
+class Scope:
+    span: Span | None
+    baggage: Mapping[str, Any] | None
+    attached: Mapping[str, object] | None
+    composed: tuple[Span | None, Any] | None
+    is_suppressed: bool
+    @property
+    def is_outermost(self) -> bool: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+class Span:
+    def __new__(
+        cls,
+        name: str,
+        *,
+        kind: SpanKind = ...,
+        parent: Span | SpanContext | None = None,
+        request: Request | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
+        call_site: bool = False,
+        scope: bytes | None = None,
+        context: SpanContext | None = None,
+    ) -> Self: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> SpanKind: ...
+    @property
+    def context(self) -> SpanContext: ...
+    @property
+    def parent(self) -> SpanContext | None: ...
+    @property
+    def request(self) -> Request | None: ...
+    @property
+    def start_time(self) -> int: ...
+    @property
+    def end_time(self) -> int | None: ...
+    @property
+    def attributes(self) -> dict[str, AttributeValue]: ...
+    @property
+    def events(self) -> list[Event]: ...
+    @property
+    def links(self) -> list[Link]: ...
+    @property
+    def dropped_attributes(self) -> int: ...
+    @property
+    def dropped_events(self) -> int: ...
+    @property
+    def dropped_links(self) -> int: ...
+    @property
+    def status_code(self) -> StatusCode: ...
+    @property
+    def status_description(self) -> str: ...
+    @property
+    def call_site(self) -> _CallSite | None: ...
+    @property
+    def scope(self) -> bytes | None: ...
+    def is_recording(self) -> bool: ...
+    def set_attribute(self, key: str, value: AttributeValue) -> None: ...
+    def set_attributes(self, attributes: Mapping[str, AttributeValue], /) -> None: ...
+    def add_event(
+        self,
+        name: str,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        timestamp: int | None = None,
+    ) -> None: ...
+    def add_link(
+        self, context: Span | SpanContext, attributes: Mapping[str, AttributeValue] | None = None
+    ) -> None: ...
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        timestamp: int | None = None,
+    ) -> None: ...
+    def set_status(self, code: StatusCode, description: str | None = None) -> None: ...
+    def update_name(self, name: str, /) -> None: ...
+    def end(self, end_time: int | None = None) -> None: ...
+
+@final
+class SpanBuffer:
+    def __new__(
+        cls,
+        *,
+        start: Callable[[], object],
+        scope: bytes,
+        capacity: int,
+        byte_limit: int,
+        batch: int,
+    ) -> SpanBuffer: ...
+    def wait(self, interval: float, /) -> None: ...
+    def wake(self) -> None: ...
+    def take(self, resource: bytes, /) -> tuple[int, bytes] | None: ...
+    def settle(self, sent: int, dropped: int, /) -> None: ...
+    def unattend(self) -> None: ...
+    def close(self) -> None: ...
+    def stats(self) -> tuple[int, int, int, int]: ...
+
+class Storage:
+    name: str
+    default: Any
+    _variable: ContextVar[Any]
+    def __init__(self, name: str, default: object) -> None: ...
+    def enter_with(self, store: Any, /) -> None: ...
+
+@final
+class Entry:
+    store: Any
+    use: Any
+    def __new__(cls, store: object, use: object, /) -> Entry: ...
+
+@final
+class ContextState:
+    def __new__(cls) -> ContextState: ...
+    def restore(self) -> None: ...
+    def empty(self) -> None: ...
 
 @final
 class Hook:
@@ -148,7 +393,9 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | None = ...,
+        helper: Callable[..., Any] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def __wrapped__(self) -> Callable[..., Any]: ...

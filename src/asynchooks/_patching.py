@@ -6,7 +6,7 @@ all of them, in reverse order, and so that it never undoes what somebody else di
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks import _native
 from asynchooks._imports import when_imported
@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ("Patches", "step_out")
+__all__ = ("Patch", "Patches", "step_out")
 
 _ABSENT: Any = object()
+
+
+class Patch(NamedTuple):
+    """One replaced attribute, and what has been put over it since: None where it is in place."""
+
+    name: str
+    covered_by: object | None
 
 
 class Patches:
@@ -26,7 +33,9 @@ class Patches:
 
     def __init__(self) -> None:
         self._replaced: list[tuple[type | ModuleType, str, Any, Any]] = []
-        self._waits: list[Callable[[], None]] = []
+        # By module, what takes the wish back.
+        self._waits: dict[str, Callable[[], None]] = {}
+        self._on_undo: list[Callable[[], None]] = []
         # What undo() has left in place, below somebody else's: the original, and ours.
         self._covered: dict[tuple[type | ModuleType, str], tuple[Any, Any]] = {}
 
@@ -48,20 +57,46 @@ class Patches:
 
     def when_imported(self, name: str, patch: Callable[[ModuleType], None]) -> None:
         """Call `patch(module)` as soon as module `name` has been imported, unless all is undone
-        before."""
-        self._waits.append(when_imported(name, patch))
+        before. Once for each module."""
+
+        def patch_and_forget(module: ModuleType) -> None:
+            self._waits.pop(name, None)
+            patch(module)
+
+        self._waits[name] = lambda: None  # it may be called at once, and then waits no more
+        stop_waiting = when_imported(name, patch_and_forget)
+        if name in self._waits:
+            self._waits[name] = stop_waiting
+
+    def on_undo(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` when all is undone."""
+        self._on_undo.append(callback)
+
+    def listed(self) -> list[Patch]:
+        """What is replaced now, in order."""
+        patches = []
+        for owner, name, _, value in self._replaced:
+            found = vars(owner).get(name)
+            patches.append(Patch(f"{_name_of(owner)}.{name}", None if found is value else found))
+        return patches
+
+    def awaited_modules(self) -> list[str]:
+        """The modules whose import is waited for."""
+        return [*self._waits]
 
     def undo(self) -> None:
         """Put back every attribute that still is ours. One that was replaced over us stays: it
         calls us, and we call through; the next time we do not put another over it."""
         while self._waits:
-            self._waits.pop()()
+            self._waits.popitem()[1]()
         while self._replaced:
             owner, name, original, value = self._replaced.pop()
             if vars(owner).get(name, _ABSENT) is value:
                 _set(owner, name, original)
             else:
                 self._covered[owner, name] = original, value
+        while self._on_undo:
+            self._on_undo.pop()()
 
     def _is_covered(self, owner: type | ModuleType, name: str) -> bool:
         """Whether what we once put there is still reached, by what somebody put over it."""
@@ -82,6 +117,10 @@ def step_out(exc: BaseException) -> None:
     """Take the wrapper's own frame out of the traceback of `exc`, before a bare `raise`."""
     if exc.__traceback__ is not None:
         exc.__traceback__ = exc.__traceback__.tb_next
+
+
+def _name_of(owner: type | ModuleType) -> str:
+    return f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
 
 
 def _set(owner: type | ModuleType, name: str, value: Any) -> None:

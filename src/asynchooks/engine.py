@@ -5,10 +5,15 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from typing import TYPE_CHECKING
 
-from asynchooks import _native, boundaries, loops, sites
+from asynchooks import _native, loops, sites
+from asynchooks import boundaries as boundaries_layer
 from asynchooks._reporting import report_once
 from asynchooks.hooks import kinds_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("disable", "enable", "is_enabled")
 
@@ -27,6 +32,7 @@ def enable(
     site_frames: int = 1,
     cpu_time: bool = False,
     memory_budget: int = 1 << 30,
+    boundaries: Mapping[str, bool] | None = None,
 ) -> None:
     """Put the engine in force: ids, causes and hooks, and context that crosses threads and pools.
 
@@ -44,13 +50,14 @@ def enable(
     with one warning and changes nothing. Once the interpreter is exiting, this does nothing.
 
     Raises:
-        ValueError: an option makes no sense.
+        ValueError: an option makes no sense, or there is no boundary of that name.
     """
     global _is_tracing
     if not 0 <= site_frames <= 4:
         raise ValueError(f"`site_frames` is {site_frames}, expected 0 to 4")
     if memory_budget < 0:
         raise ValueError(f"`memory_budget` is {memory_budget}, expected bytes")
+    wanted = boundaries_layer.switches(boundaries)
     with _lock:
         if _is_over:
             return
@@ -58,6 +65,7 @@ def enable(
         _native.set_options(kinds, site_frames, cpu_time, memory_budget)
         if not _native.is_enabled() and not _enable_core():
             return
+        boundaries_layer.install(wanted)
         if tracing and not _is_tracing:
             # Imported here: the engine alone must cost no more than itself.
             from asynchooks import libraries, opentelemetry
@@ -82,7 +90,7 @@ def disable() -> None:
             tracing_layer.uninstall()
             _is_tracing = False
         if _native.is_enabled():
-            boundaries.uninstall()
+            boundaries_layer.uninstall()
             loops.uninstall()
 
 
@@ -104,7 +112,6 @@ def _enable_core() -> bool:
             exc,
         )
         return False
-    boundaries.install()
     if not _is_exit_registered:
         atexit.register(_at_exit)
         _is_exit_registered = True

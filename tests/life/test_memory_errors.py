@@ -54,6 +54,31 @@ asynchooks._native.enable()
 future = loop.create_future()
 bytearray(1000)  # the one failure that is heard of: without a record a future goes untracked
 """,
+    "a span": """
+span = tracing.Span(
+    "name", attributes={"a": 1, "b": "two", "c": [1, "x", {"d": 1.5}]}, call_site=True)
+for number in range(20):
+    span.set_attribute("key", number)
+    span.add_event("event", {"a": 1})
+    span.add_link(span.context, {"a": (1, 2)})
+span.set_status(tracing.StatusCode.ERROR, "no")
+span.attributes, span.events, span.links, span.parent, span.call_site
+tracing.start_span("child", parent=span).end()
+span.end()
+buffer.take(resource)
+""",
+    "a buffer of spans": """
+buffer = asynchooks._native.SpanBuffer(
+    start=nothing, scope=asynchooks._native.encode_scope("a", "b", "c", {"d": 1}),
+    capacity=10, byte_limit=10_000_000, batch=5)
+asynchooks._native.encode_resource({"a": "b", "c": ["d"]})
+asynchooks._native.set_span_buffer(buffer)
+for number in range(12):
+    tracing.Span("name", attributes={"a": "x" * 10_000}).end()
+buffer.take(resource)
+buffer.stats()
+buffer.close()
+""",
     "many of a kind": """
 futures = [asyncio.Future(loop=loop) for _ in range(3000)]
 """,
@@ -78,6 +103,7 @@ repr(loop.call_soon(int))
 SCRIPT = """
 import asyncio, gc, sys, _testcapi
 import asynchooks
+from asynchooks import tracing
 async def wait_for(future):
     return await future
 async def fail():
@@ -88,6 +114,7 @@ def step():
     loop.stop()  # before: it runs once, whether or not there is memory for a handle
     loop.run_forever()
 def work():
+    global buffer
 {work}
 def make_room_for_current_task():
     # 3.13 itself corrupts the dict of current tasks where that cannot grow: have it not grow.
@@ -128,6 +155,10 @@ def sweep():
     assert failed > 0
 sys.unraisablehook = nothing
 errors = set()
+buffer = asynchooks._native.SpanBuffer(
+    start=nothing, scope=b"", capacity=1000, byte_limit=10_000_000, batch=500)
+resource = asynchooks._native.encode_resource({})
+asynchooks._native.set_span_buffer(buffer)
 asynchooks.enable()
 hooked = sys.argv[1] == "hooks"
 if hooked:

@@ -12,24 +12,37 @@ import asynchooks
 PACKAGE = Path(asynchooks.__file__).parent
 
 # Each layer, and the layers that it may import from, besides itself.
-BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports", "_flow"}
-API = BASE | {"edges", "hooks", "inspection", "resources", "sites", "storage"}
-CAPTURE = API | {"boundaries", "loops"}
+BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports"}
+API = BASE | {
+    "context",
+    "edges",
+    "holders",
+    "hooks",
+    "inspection",
+    "links",
+    "resources",
+    "sites",
+    "storage",
+}
+CAPTURE = API | {"boundaries", "integrations", "loops"}
 MAY_IMPORT = {
     "_native": set(),
     "_reporting": set(),
     "_patching": {"_native", "_imports"},
     "_imports": {"_reporting"},
-    "_flow": set(),
     "_detached": {"_native"},
     "_program": set(),
     "sites": BASE,
     "edges": BASE,
     "hooks": BASE,
-    "inspection": BASE | {"edges", "hooks", "resources", "sites"},
+    "links": BASE,
+    "context": BASE | {"links"},
+    "inspection": BASE | {"edges", "hooks", "links", "resources", "sites"},
+    "holders": BASE | {"context", "hooks", "inspection", "sites", "storage"},
     "resources": BASE,
-    "storage": BASE,
-    "boundaries": API,
+    "storage": BASE | {"context"},
+    "boundaries": API | {"integrations"},
+    "integrations": API,
     "loops": API,
     "tracing": CAPTURE,
     "diagnosis": CAPTURE | {"tracing"},

@@ -1,72 +1,75 @@
-"""Process pools: each job is a resource of the process that submits it. Nothing of it crosses: what
-is pickled is what would be without us, and the worker knows no cause and no context.
+"""Processes that are spawned, or forked by a server: the stores of portable storages travel to
+them. A process that is forked has a copy of all that its parent has.
 
-A job is queued until the pool hands it to its workers, and runs from then on until its result is
-back: what waits in the pipe to the workers, one job more than there are workers at most, counts as
-running. No code of it executes here, so there is no before and no after.
+They know their command line only when they have begun. Whose code is whose, which hangs on it (an
+application that is installed like a library), is then said again.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
 
-from asynchooks import _native
-from asynchooks._detached import call_detached
+from asynchooks import _native, sites
+from asynchooks.context import carriers
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from multiprocessing.process import BaseProcess
     from types import ModuleType
 
     from asynchooks._patching import Patches
 
-__all__ = ("install",)
+__all__ = ("DOES", "NAME", "install")
 
-_KIND = _native.KINDS.index("ExecutorJob")
-
-# A job ends when its future is done, or gone.
-_jobs: WeakKeyDictionary[Future[Any], _native.Resource] = WeakKeyDictionary()
+NAME = "processes"
+DOES = "the stores of portable storages travel to processes that are started"
 
 
 def install(patches: Patches) -> None:
-    """See the jobs of process pools, as soon as the application imports them."""
-    patches.when_imported("concurrent.futures.process", partial(_patch, patches))
+    """Wrap what writes a process for its child, and the first thing that a child is told to do."""
+
+    def patch_reduction(module: ModuleType) -> None:
+        patches.wrap(module, "dump", partial(_native.Wrapper, action="arguments", helper=_enclose))
+
+    def patch_spawn(module: ModuleType) -> None:
+        patches.wrap(module, "prepare", _make_prepare)
+
+    patches.when_imported("multiprocessing.reduction", patch_reduction)
+    patches.when_imported("multiprocessing.spawn", patch_spawn)
 
 
-def _patch(patches: Patches, module: ModuleType) -> None:
-    executor = module.ProcessPoolExecutor
-    patches.wrap(executor, "submit", lambda fn: _native.Wrapper(fn, "call", then=_submitted))
-    # Its thread and its processes are nobody's.
-    patches.wrap(
-        executor,
-        "_start_executor_manager_thread",
-        lambda fn: _native.Wrapper(fn, "through", helper=call_detached),
-    )
-    queue = module._SafeQueue
-    patches.wrap(queue, "put", lambda fn: _native.Wrapper(fn, "call", then=_handed_over))
+class _ProcessWithStores:
+    """Arrives as the process alone, when its stores are in force."""
+
+    def __init__(self, carrier: bytes, process: BaseProcess) -> None:
+        self._carrier = carrier
+        self._process = process
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrive, (self._carrier, self._process)
 
 
-def _submitted(future: Future[Any], pool: object, fn: object, /, *args: Any, **kwargs: Any) -> None:
-    job = _native.Resource("ExecutorJob", None, False, _KIND)
-    job.owner = ref(pool)
-    job.subject = fn
-    _jobs[future] = job
-    if future.running():
-        job.mark_running()
-    future.add_done_callback(_done)
+def _enclose(
+    obj: object, *args: Any, **kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    from multiprocessing.process import BaseProcess  # imported by now
+
+    if isinstance(obj, BaseProcess) and (carrier := carriers.capture()) is not None:
+        return (_ProcessWithStores(carrier, obj), *args), kwargs
+    return None
 
 
-def _handed_over(_: None, queue: Any, item: Any, *args: Any, **kwargs: Any) -> None:
-    """The pool's own thread has put `item` into the pipe."""
-    work = queue.pending_work_items.get(getattr(item, "work_id", None))
-    job = _jobs.get(work.future) if work is not None else None
-    if job is not None:
-        job.mark_running()
+def _arrive(carrier: bytes, process: BaseProcess) -> BaseProcess:
+    """In the child, whose only thread runs nothing but this process. Unpickling `process` has
+    imported the module that may make the storages."""
+    carriers.enter_carrier(carrier)
+    return process
 
 
-def _done(future: Future[Any]) -> None:
-    job = _jobs.pop(future, None)
-    if job is not None:
-        job.mark_done()
-        job.emit_destroy()
+def _make_prepare(original: Any) -> Any:
+    @wraps(original)
+    def prepare(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        sites.configure()
+
+    return prepare

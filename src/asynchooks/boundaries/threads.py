@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from asynchooks._patching import Patches
 
-__all__ = ("install",)
+__all__ = ("DOES", "NAME", "install")
+
+NAME = "threads"
+DOES = "a thread or timer runs in the context of whoever called its start(); a pool's, in none"
 
 _KIND = _native.KINDS.index("Thread")
 # The first code of ours or the class's that a new thread runs, whatever `run` a subclass has.

@@ -23,6 +23,7 @@ See which query belongs to which request, with no change to the application.
   asynchooks run -- python -m my_service       so is anything else that runs on asyncio
   asynchooks view                              the page alone, with what was recorded before
   asynchooks demo                              an example service, traffic, and the page
+  asynchooks doctor                            what is in force on this Python, and what is not
 """
 RUN = """\
 Run COMMAND with tracing on, and the viewer beside it for as long as it runs.
@@ -57,6 +58,19 @@ examples:
 DEMO = """\
 Start the example shop and its second service, send them requests, and show what happened, until
 Ctrl-C. Nothing of it is kept.
+"""
+DOCTOR = """\
+Put the engine in force in a Python of its own, and say what came of it: the core's check of itself,
+the loops and libraries that are there, and each boundary that context is carried over, with what it
+has replaced and whether that is in place.
+
+The exit status is 0 when all is well, and 1 when something is not.
+"""
+DOCTOR_EXAMPLES = """\
+examples:
+  asynchooks doctor
+  asynchooks doctor --import my_service.main     what is still in place when that is imported
+  ASYNCHOOKS_BOUNDARIES=-signals,-atexit asynchooks doctor --json
 """
 
 
@@ -99,6 +113,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         type=_port,
         metavar="N",
         help=f"the viewer's port (default {DEFAULT_PORT}, or a free one)",
+    )
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what is in force",
+        description=DOCTOR,
+        epilog=DOCTOR_EXAMPLES,
+    )
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import it first, as the application does; may be given again",
     )
     ours, command = _split_command(argv, run)
     namespace = parser.parse_args(ours)

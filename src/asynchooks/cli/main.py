@@ -42,4 +42,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from asynchooks.cli.demo import demo
 
             demo(arguments)
+        case "doctor":
+            from asynchooks.cli.doctor import doctor
+
+            return doctor(arguments)
     return 0

@@ -11,6 +11,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from asynchooks import _native
 from asynchooks._patching import step_out
 from asynchooks.libraries.http import known_method, record_headers, record_method
 from asynchooks.libraries.urls import redact_query
@@ -25,7 +26,6 @@ from asynchooks.tracing import (
     use_request,
     use_span,
 )
-from asynchooks.tracing.identifiers import new_span_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ _WORTH_A_SPAN = 1_000_000
 
 def request_id_from(given: str) -> str:
     """The id that the caller gave, or a new one where that could do harm."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{new_span_id():016x}"
+    return given if _REQUEST_ID.fullmatch(given) else f"{_native.new_span_id():016x}"
 
 
 def start_incoming(
@@ -152,7 +152,7 @@ class Answer:
         span.end(self._ended_at)
         background = self._background = Span(
             "background",
-            parent=span.context,
+            parent=span,
             request=self._request,
             attributes={"asynchooks.background": True},
         )

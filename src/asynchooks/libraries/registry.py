@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ("LIBRARIES", "Library", "install", "uninstall")
+__all__ = ("LIBRARIES", "Library", "install", "is_supported", "uninstall", "version_of")
 
 
 class Library(Protocol):
@@ -143,15 +143,10 @@ def _install_one(library: Library, module: ModuleType) -> None:
 
 
 def _is_supported(library: Library) -> bool:
-    if library.SUPPORTED is None:
+    version = version_of(library)
+    if version is None or is_supported(library, version):
         return True
-    try:
-        version = metadata.version(library.NAME)
-    except metadata.PackageNotFoundError:
-        return True  # vendored, or on the path: there is nothing to compare
-    first, below = library.SUPPORTED
-    if _numbers(first) <= _numbers(version) < _numbers(below):
-        return True
+    first, below = library.SUPPORTED or ("", "")
     report_once(
         f"library.{library.NAME}",
         "asynchooks leaves %s alone: version %s found, %s or newer and below %s expected",
@@ -161,6 +156,25 @@ def _is_supported(library: Library) -> bool:
         below,
     )
     return False
+
+
+def version_of(library: Library) -> str | None:
+    """Its version; None where that cannot be found: it comes with Python, is vendored, or is not
+    there."""
+    if library.SUPPORTED is None:
+        return None
+    try:
+        return metadata.version(library.NAME)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def is_supported(library: Library, version: str) -> bool:
+    """Whether `version` is one that we know."""
+    if library.SUPPORTED is None:
+        return True
+    first, below = library.SUPPORTED
+    return _numbers(first) <= _numbers(version) < _numbers(below)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

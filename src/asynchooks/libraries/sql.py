@@ -62,7 +62,9 @@ _LIST = re.compile(r"(\bIN\s*+)\(\s*+\?(?:\s*+,\s*+\?)++\s*+\)", re.IGNORECASE)
 _ROWS = re.compile(r"(\((?:\s*+\?\s*+,?+)++\))(?:\s*+,\s*+\((?:\s*+\?\s*+,?+)++\))++")
 
 # Comments are the developer's words, but for values as sqlcommenter writes them: `route='/a'`.
-_QUOTED_IN_COMMENT = re.compile(r"""'[^']*+'?|"[^"]*+"?""")
+# What stands behind any other quote may be anything.
+_VALUE_IN_COMMENT = re.compile(r"""=\s*+(?:'[^']*+'|"[^"]*+")""")
+_REST_OF_COMMENT = re.compile(r"""['"].*?(?=\*/\Z|\Z)""", re.DOTALL)
 
 # A double-quoted word that SQLite knows no column for is text to it. Behind these it may be one.
 _COMPARISONS = frozenset(("=", "<", ">", "LIKE", "GLOB", "IS", "MATCH"))
@@ -107,7 +109,7 @@ def _read(text: str, system: str) -> Statement:
             out.append(piece)
             continue
         if kind == "comment":
-            out.append(_QUOTED_IN_COMMENT.sub("?", piece))
+            out.append(_REST_OF_COMMENT.sub("?", _VALUE_IN_COMMENT.sub("=?", piece)))
             continue
         if kind == "quoted" and piece[0] == '"' and system == "sqlite" and before in _COMPARISONS:
             kind = "text"

@@ -14,8 +14,14 @@ from opentelemetry import trace
 
 from asynchooks._reporting import report_once
 from asynchooks.opentelemetry.runtime import SpanScope
-from asynchooks.opentelemetry.spans import ApiSpan, clean_attributes, our_kind, our_span
-from asynchooks.tracing import current_span, flush, start_span
+from asynchooks.opentelemetry.spans import (
+    ApiSpan,
+    clean_attributes,
+    our_kind,
+    our_span,
+    scope_of,
+)
+from asynchooks.tracing import Span, current_span, flush, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,7 +91,7 @@ class Tracer(trace.ProxyTracer):
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(name, version, schema_url, attributes)
-        self._scope = (name, version or "")
+        self._scope = scope_of(name, version or "")
 
     def start_span(
         self,
@@ -110,13 +116,17 @@ class Tracer(trace.ProxyTracer):
                 set_status_on_exception,
             )
         parent = current_span()
+        if context is not None:
+            parent = our_span(context, parent)
         span = start_span(
             str(name),
             kind=our_kind(kind),
-            parent=parent if context is None else our_span(context, parent),
+            parent=parent,
             start_time=start_time,
             scope=self._scope,
         )
+        if span is parent:  # not sampled: the API wants each to have an id of its own
+            span = Span(str(name), parent=parent, request=parent.request)
         api_span = ApiSpan(
             span, records_exception=record_exception, sets_status=set_status_on_exception
         )

@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 
 from asynchooks.opentelemetry.spans import api_span, our_span
 from asynchooks.tracing.current import current_span
-from asynchooks.tracing.scope import NO_BAGGAGE, Scope, current_scope
+from asynchooks.tracing.scope import Scope, current_scope
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -75,8 +75,6 @@ class SpanScope(Scope):
     __slots__ = ("api_span",)
 
     def __init__(self, span: Span, api_span: trace.Span) -> None:
-        super().__init__()
-        self.inherit()
         self.span = span
         self.api_span = api_span
 
@@ -87,10 +85,9 @@ class _Attached(Scope):
     __slots__ = ()
 
     def __init__(self, context: Context) -> None:
-        super().__init__()
         self.span = our_span(context, current_span())
         baggage = context.get(_BAGGAGE_KEY)
-        self.baggage = baggage if isinstance(baggage, dict) else NO_BAGGAGE
+        self.baggage = baggage if isinstance(baggage, dict) else None
         self.is_suppressed = bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY))
         self.attached = context
         self.composed = (self.span, context)
@@ -98,7 +95,7 @@ class _Attached(Scope):
 
 def _compose(scope: Scope, span: Span | None) -> Context:
     values = dict(scope.attached or ())
-    _put(values, _BAGGAGE_KEY, dict(scope.baggage))
+    _put(values, _BAGGAGE_KEY, dict(scope.baggage or ()))
     _put(values, _SUPPRESS_INSTRUMENTATION_KEY, scope.is_suppressed)
     if span is None:
         values.pop(_SPAN_KEY, None)

@@ -9,7 +9,7 @@ from opentelemetry import trace
 
 from asynchooks import tracing
 from asynchooks._reporting import report_once
-from asynchooks.opentelemetry.spans import api_context
+from asynchooks.opentelemetry.spans import api_context, name_and_version
 from asynchooks.tracing.callsite import call_site_attributes
 
 if TYPE_CHECKING:
@@ -64,12 +64,10 @@ def _readable(span: Span, resource: Any) -> Any:
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    import asynchooks
-
     attributes: dict[str, Any] = dict(span.attributes)
     if span.call_site is not None:
         attributes = {**call_site_attributes(span.call_site), **attributes}
-    name, version = span.scope or ("asynchooks", asynchooks.__version__)
+    name, version = name_and_version(span.scope)
     return ReadableSpan(
         name=span.name,
         context=api_context(span.context),

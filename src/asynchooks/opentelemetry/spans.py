@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation import _SPAN_KEY
 
+import asynchooks
+from asynchooks import _native
 from asynchooks._reporting import report_once
-from asynchooks.tracing import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode
+from asynchooks.tracing import Span, SpanContext, SpanKind, StatusCode
+from asynchooks.tracing.span import exception_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +28,11 @@ __all__ = (
     "api_context",
     "api_span",
     "clean_attributes",
+    "name_and_version",
     "our_context",
     "our_kind",
     "our_span",
+    "scope_of",
 )
 
 
@@ -145,20 +149,10 @@ class ApiSpan(trace.Span):
     ) -> None:
         if not self.span.is_recording():
             return
-        cls = type(exception)
-        name = cls.__qualname__
-        try:
-            message = str(exception)
-        except Exception:
-            message = f"<{name} whose str() fails>"
         self.span.add_event(
             "exception",
             {
-                "exception.type": name
-                if cls.__module__ == "builtins"
-                else f"{cls.__module__}.{name}",
-                "exception.message": message,
-                "exception.stacktrace": "".join(traceback.format_exception(exception)),
+                **exception_attributes(exception),
                 "exception.escaped": str(escaped),
                 **clean_attributes(attributes),
             },
@@ -188,15 +182,27 @@ class ApiSpan(trace.Span):
         self.end()
 
 
-class ForeignSpan(NonRecordingSpan):
+class ForeignSpan(Span):
     """A span of the API that is not ours: a remote caller's, or one that an SDK records. What we
-    start below it has it as its parent."""
+    start below it has it as its parent; an event for it goes to it."""
 
     __slots__ = ("api_span",)
 
-    def __init__(self, span: trace.Span, request: Request | None) -> None:
-        super().__init__(our_context(span.get_span_context()), request)
+    api_span: trace.Span
+
+    def __new__(cls, span: trace.Span, request: Request | None) -> Self:
+        context = our_context(span.get_span_context())
+        self = super().__new__(cls, "", context=context, request=request)
         self.api_span = span
+        return self
+
+    def add_event(
+        self,
+        name: str,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+    ) -> None:
+        self.api_span.add_event(name, attributes, timestamp)
 
 
 def api_span(span: Span) -> trace.Span:
@@ -239,9 +245,27 @@ def our_context(context: trace.SpanContext) -> SpanContext:
     )
 
 
+_scopes: dict[bytes, tuple[str, str]] = {}
+
+
+def scope_of(name: str, version: str) -> bytes:
+    """An instrumentation scope, as a span keeps it."""
+    scope = _native.encode_scope(name, version)
+    _scopes[scope] = name, version
+    return scope
+
+
+def name_and_version(scope: bytes | None) -> tuple[str, str]:
+    """Of a span's instrumentation scope; where it has none, ours."""
+    return _scopes.get(scope or b"", ("asynchooks", asynchooks.__version__))
+
+
 def our_kind(kind: object) -> SpanKind:
     """A kind of the API as ours; what is none is INTERNAL."""
     return SpanKind(kind.value + 1) if isinstance(kind, trace.SpanKind) else SpanKind.INTERNAL
+
+
+_PLAIN = (str, bool, int, float, bytes)
 
 
 def clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -253,7 +277,7 @@ def clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     for key, value in attributes.items():
         if not isinstance(key, str) or not key:
             _report("key", key)
-        elif isinstance(value, str | bool | int | float):
+        elif isinstance(value, _PLAIN):
             clean[key] = value
         elif value is not None:
             clean[key] = _clean(value)
@@ -261,8 +285,6 @@ def clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
     if isinstance(value, list | tuple | set | frozenset | range):
         return _clean_sequence(list(value))
     if isinstance(value, dict):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asynchooks.tracing import tasks
+from asynchooks import _native
+from asynchooks.tracing import links, tasks, termination
 from asynchooks.tracing.baggage import current_baggage, use_baggage
 from asynchooks.tracing.config import Config, disabled_instrumentations
 from asynchooks.tracing.current import (
@@ -15,9 +16,8 @@ from asynchooks.tracing.current import (
     suppress_tracing,
     use_span,
 )
+from asynchooks.tracing.destinations import make_destination
 from asynchooks.tracing.exporter import Exporter, Stats
-from asynchooks.tracing.limits import Limits
-from asynchooks.tracing.non_recording import NonRecordingSpan
 from asynchooks.tracing.propagation import (
     extract,
     extract_traceparent,
@@ -33,8 +33,10 @@ from asynchooks.tracing.request import (
     use_request,
 )
 from asynchooks.tracing.sampling import (
+    DEFAULT_SAMPLER,
     RateLimit,
     always_off,
+    always_on,
     is_sampled,
     limited,
     set_sampler,
@@ -46,7 +48,8 @@ from asynchooks.tracing.span import (
     SpanContext,
     SpanKind,
     StatusCode,
-    set_limits,
+    release,
+    set_gate,
     set_sink,
 )
 from asynchooks.tracing.tail import TailSampler
@@ -56,15 +59,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = (
+    "DEFAULT_SAMPLER",
     "Event",
-    "Limits",
     "Link",
-    "NonRecordingSpan",
+    "RateLimit",
     "Request",
     "Span",
     "SpanContext",
     "SpanKind",
     "StatusCode",
+    "TailSampler",
+    "always_off",
+    "always_on",
     "captured_headers",
     "current_baggage",
     "current_request",
@@ -83,7 +89,8 @@ __all__ = (
     "record_tasks",
     "recording_span",
     "request_of_root",
-    "set_limits",
+    "set_gate",
+    "set_propagators",
     "set_sampler",
     "set_sink",
     "start_request",
@@ -96,42 +103,54 @@ __all__ = (
     "use_span",
 )
 
-_exporter: Exporter | None = None
 _config = Config(endpoint=None)
-# Where ended spans go instead of to the exporter.
-_export: Callable[[Span], None] | None = None
+_exporter: Exporter | None = None
+_is_installed = False
 
 
 def install() -> None:
     """Record as the environment says, export to where it says, and make spans of tasks."""
-    global _exporter, _config
-    if _exporter is None:
+    global _config, _exporter, _is_installed
+    if not _is_installed:
+        _is_installed = True
         _config = Config.from_environment()
-        _exporter = Exporter(_config)
         _apply(_config)
-        _connect()
+        destination = make_destination(_config)
+        if destination is not None:
+            _exporter = Exporter(_config, destination)
+            termination.install()
+        export_to(None)
     tasks.install()
+    links.install()
 
 
 def uninstall() -> None:
     """Send what waits, for at most 2 seconds, and record nothing more."""
-    global _exporter, _config, _export
+    global _config, _exporter, _is_installed
+    links.uninstall()
     tasks.uninstall()
+    set_gate(None)
     if _exporter is not None:
-        set_sink(None)
         _exporter.shutdown()
+        _native.set_span_buffer(None)
+        termination.uninstall()
         _exporter = None
-    _export = None
     _config = Config(endpoint=None)
     _apply(_config)
+    _is_installed = False
 
 
-def export_to(export: Callable[[Span], None] | None) -> None:
+def export_to(export: Callable[[Span], object] | None) -> None:
     """Hand the spans that are kept to `export` instead of sending them. None: send them."""
-    global _export
-    _export = export
-    if _exporter is not None:
-        _connect()
+    if _config.tail_keep_one_in is not None:
+        rate = _config.traces_per_second
+        export = TailSampler(
+            export or release,
+            keep_one_in=_config.tail_keep_one_in,
+            slow=_config.tail_slow,
+            limit=None if rate is None else RateLimit(rate),
+        ).submit
+    set_gate(export)
 
 
 def is_disabled() -> bool:
@@ -156,24 +175,9 @@ def stats() -> Stats:
 
 
 def _apply(config: Config) -> None:
-    set_limits(config.limits)
+    _native.set_span_limits(**config.limits)
     set_propagators(config.propagators)
     sampler = always_off if config.is_disabled else config.sampler
     if config.traces_per_second is not None and config.tail_keep_one_in is None:
         sampler = limited(sampler, RateLimit(config.traces_per_second))
     set_sampler(sampler)
-
-
-def _connect() -> None:
-    """Lead the spans that end to where they go."""
-    assert _exporter is not None
-    export = _export or _exporter.submit
-    if _config.tail_keep_one_in is not None:
-        rate = _config.traces_per_second
-        export = TailSampler(
-            export,
-            keep_one_in=_config.tail_keep_one_in,
-            slow=_config.tail_slow,
-            limit=None if rate is None else RateLimit(rate),
-        ).submit
-    set_sink(export)

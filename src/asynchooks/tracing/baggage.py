@@ -24,7 +24,7 @@ _SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
 
 def current_baggage() -> Mapping[str, Any]:
     """The baggage of what runs here. OpenTelemetry's API may have put in other things than text."""
-    return current_scope().baggage
+    return current_scope().baggage or NO_BAGGAGE
 
 
 class use_baggage(Scope):
@@ -33,9 +33,7 @@ class use_baggage(Scope):
     __slots__ = ()
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        super().__init__()
-        self.inherit()
-        self.baggage = {**self.baggage, **values}
+        self.baggage = {**(self.baggage or {}), **values}
 
 
 def parse_baggage(header: str) -> Mapping[str, str]:

@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 from asynchooks._program import program_name
 from asynchooks._reporting import report_once
-from asynchooks.tracing.limits import DEFAULT_LIMITS, Limits
 from asynchooks.tracing.propagation import DEFAULT_PROPAGATORS, PROPAGATORS
 from asynchooks.tracing.sampling import DEFAULT_SAMPLER, SAMPLERS
 
@@ -33,6 +32,17 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 # OpenTelemetry's name for a service that has none.
 UNKNOWN_SERVICE = "unknown_service:python"
 _DEFAULT_TIMEOUT = 10_000
+_EXPORTERS = ("otlp", "console", "file", "none")
+# At 1 KiB a span, what waits for a dead receiver stays below 10 MiB.
+_DEFAULT_QUEUE = 8192
+_DEFAULT_BATCH = 512
+# How long a span waits for company, in ms: short, since somebody watches the page.
+_DEFAULT_INTERVAL = 200
+_DEFAULT_FILE = "traces.jsonl"
+# How much one span may hold: OpenTelemetry's defaults, and one for values, which it leaves
+# unlimited.
+_DEFAULT_COUNT = 128
+_DEFAULT_LENGTH = 16 * 1024
 
 # Every variable that is read, with its default. docs/configuration.md explains them.
 VARIABLES = {
@@ -40,6 +50,10 @@ VARIABLES = {
     "OTEL_SERVICE_NAME": "",
     "OTEL_RESOURCE_ATTRIBUTES": "",
     "OTEL_TRACES_EXPORTER": "otlp",
+    "ASYNCHOOKS_TRACES_FILE": _DEFAULT_FILE,
+    "OTEL_BSP_MAX_QUEUE_SIZE": str(_DEFAULT_QUEUE),
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(_DEFAULT_BATCH),
+    "OTEL_BSP_SCHEDULE_DELAY": str(_DEFAULT_INTERVAL),
     "OTEL_EXPORTER_OTLP_ENDPOINT": DEFAULT_ENDPOINT,
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "",
     "OTEL_EXPORTER_OTLP_HEADERS": "",
@@ -53,14 +67,14 @@ VARIABLES = {
     "OTEL_TRACES_SAMPLER": "parentbased_always_on",
     "OTEL_TRACES_SAMPLER_ARG": "1.0",
     "OTEL_PROPAGATORS": ",".join(DEFAULT_PROPAGATORS),
-    "OTEL_ATTRIBUTE_COUNT_LIMIT": str(DEFAULT_LIMITS.attributes),
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": str(DEFAULT_LIMITS.value_length),
+    "OTEL_ATTRIBUTE_COUNT_LIMIT": str(_DEFAULT_COUNT),
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": str(_DEFAULT_LENGTH),
     "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "",
     "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "",
-    "OTEL_SPAN_EVENT_COUNT_LIMIT": str(DEFAULT_LIMITS.events),
-    "OTEL_SPAN_LINK_COUNT_LIMIT": str(DEFAULT_LIMITS.links),
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": str(DEFAULT_LIMITS.event_attributes),
-    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": str(DEFAULT_LIMITS.link_attributes),
+    "OTEL_SPAN_EVENT_COUNT_LIMIT": str(_DEFAULT_COUNT),
+    "OTEL_SPAN_LINK_COUNT_LIMIT": str(_DEFAULT_COUNT),
+    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": "",
+    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": "",
     "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "",
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "",
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE": "",
@@ -86,7 +100,12 @@ class Config:
         given_name: the service's name where the environment says one.
         sampler: which traces are recorded.
         propagators: the formats of headers.
-        limits: how much a span may hold.
+        limits: how much a span may hold, for `_native.set_span_limits`.
+        exporter: "otlp", "console", "file" or "none".
+        file: the path of the file exporter.
+        queue_size, queue_bytes: how much may wait. What does not fit is dropped, and counted.
+        batch_size: spans in a batch.
+        interval: how long a span waits for company, in seconds.
         tail_keep_one_in: of requests that are neither failed nor slow, one in so many is kept, by
             a decision at their end; None: there is no such decision.
         tail_slow: from how many seconds on a request is slow; None: from its route's 99th
@@ -105,7 +124,13 @@ class Config:
     resource_attributes: dict[str, str] = field(default_factory=dict)
     sampler: Sampler = DEFAULT_SAMPLER
     propagators: tuple[str, ...] = DEFAULT_PROPAGATORS
-    limits: Limits = DEFAULT_LIMITS
+    limits: dict[str, int] = field(default_factory=lambda: _limits(_Reader({})))
+    exporter: str = "otlp"
+    file: str = _DEFAULT_FILE
+    queue_size: int = _DEFAULT_QUEUE
+    queue_bytes: int = 32 * 1024 * 1024
+    batch_size: int = _DEFAULT_BATCH
+    interval: float = _DEFAULT_INTERVAL / 1000
     tail_keep_one_in: int | None = None
     tail_slow: float | None = None
     traces_per_second: float | None = None
@@ -118,10 +143,18 @@ class Config:
         resource = _pairs(read("OTEL_RESOURCE_ATTRIBUTES"))
         resource_name = resource.pop("service.name", "")
         is_disabled = read("OTEL_SDK_DISABLED").lower() == "true"
+        queue_size = read.count("OTEL_BSP_MAX_QUEUE_SIZE", _DEFAULT_QUEUE, 1)
+        batch_size = read.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _DEFAULT_BATCH, 1)
+        exporter = read.choice("OTEL_TRACES_EXPORTER", read("OTEL_TRACES_EXPORTER"), _EXPORTERS)
         slow = read.number("ASYNCHOOKS_TAIL_SLOW_MS", float, "milliseconds")
         return cls(
             is_disabled=is_disabled,
             endpoint=None if is_disabled else _endpoint(read),
+            exporter="none" if is_disabled else exporter,
+            file=read("ASYNCHOOKS_TRACES_FILE") or _DEFAULT_FILE,
+            queue_size=queue_size,
+            batch_size=min(batch_size, queue_size),
+            interval=read.count("OTEL_BSP_SCHEDULE_DELAY", _DEFAULT_INTERVAL) / 1000,
             headers=_pairs(read.of_traces("HEADERS")),
             timeout=_timeout(read),
             compression=read.choice(*read.name_of_traces("COMPRESSION"), ("gzip", "none")),
@@ -194,14 +227,14 @@ class _Reader:
         self._default(name, text, expected)
         return None
 
-    def count(self, name: str, default: int) -> int:
-        """The number, zero included, that a variable holds, or `default`."""
+    def count(self, name: str, default: int, minimum: int = 0) -> int:
+        """The number from `minimum` on that a variable holds, or `default`."""
         text = self(name)
         if not text:
             return default
-        if text.isascii() and text.isdigit():
+        if text.isascii() and text.isdecimal() and minimum <= int(text[:20]) < 1 << 31:
             return int(text)
-        self.report(name, text, "a number from 0 on", str(default))
+        self.report(name, text, f"a number from {minimum} to 2147483647", str(default))
         return default
 
     def _default(self, name: str, value: str, expected: str) -> str:
@@ -217,9 +250,6 @@ class _Reader:
 
 
 def _endpoint(read: _Reader) -> str | None:
-    exporter = read.choice("OTEL_TRACES_EXPORTER", read("OTEL_TRACES_EXPORTER"), ("otlp", "none"))
-    if exporter == "none":
-        return None
     protocol = read.name_of_traces("PROTOCOL")
     read.choice(*protocol, ("http/protobuf",))
     endpoint = read("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -272,19 +302,18 @@ def _propagators(read: _Reader) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if name in PROPAGATORS)
 
 
-def _limits(read: _Reader) -> Limits:
+def _limits(read: _Reader) -> dict[str, int]:
     count = read.count
-    default = DEFAULT_LIMITS
-    attributes = count("OTEL_ATTRIBUTE_COUNT_LIMIT", default.attributes)
-    length = count("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", default.value_length)
-    return Limits(
-        attributes=count("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", attributes),
-        value_length=count("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length),
-        events=count("OTEL_SPAN_EVENT_COUNT_LIMIT", default.events),
-        links=count("OTEL_SPAN_LINK_COUNT_LIMIT", default.links),
-        event_attributes=count("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", attributes),
-        link_attributes=count("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", attributes),
-    )
+    attributes = count("OTEL_ATTRIBUTE_COUNT_LIMIT", _DEFAULT_COUNT)
+    length = count("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", _DEFAULT_LENGTH)
+    return {
+        "attributes": count("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", attributes),
+        "value_length": count("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length),
+        "events": count("OTEL_SPAN_EVENT_COUNT_LIMIT", _DEFAULT_COUNT),
+        "links": count("OTEL_SPAN_LINK_COUNT_LIMIT", _DEFAULT_COUNT),
+        "event_attributes": count("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", attributes),
+        "link_attributes": count("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", attributes),
+    }
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -7,29 +7,24 @@ import multiprocessing.util
 import os
 import threading
 import time
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import asynchooks
+from asynchooks import _native
 from asynchooks._detached import call_detached
-from asynchooks._reporting import report_once
+from asynchooks._reporting import logger, report_once
 from asynchooks.tracing.current import suppress_tracing
-from asynchooks.tracing.otlp import encode_spans
-from asynchooks.tracing.sender import Outcome, Sender
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asynchooks.tracing.config import Config
-    from asynchooks.tracing.span import Span
 
-__all__ = ("Exporter", "Stats")
+__all__ = ("Destination", "Exporter", "Stats")
 
-# At 1 KiB a span, what waits for a dead receiver stays below 10 MiB.
-CAPACITY = 8192
-BATCH = 512
-# How long a span waits for company, in seconds: short, since somebody watches the page.
-INTERVAL = 0.2
 # How long leaving the process may take, in seconds.
 EXIT_TIMEOUT = 2.0
+_WARNING_INTERVAL = 60.0
 
 
 class Stats(NamedTuple):
@@ -41,20 +36,38 @@ class Stats(NamedTuple):
     waiting: int
 
 
-class Exporter:
-    """Keeps ended spans in a bounded queue that one daemon thread empties.
+class Destination(Protocol):
+    """Where batches go. Used by the exporter's thread alone."""
 
-    `submit` is called by the application's threads and costs one put; when the queue is full the
-    span is dropped and counted. The queue is a `SimpleQueue` since that may be entered again by
-    the same thread: a span may end inside a finalizer, anywhere. The thread starts with the first
-    span, again in a forked child, and in an empty context, so that it belongs to no request.
+    def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
+        """Send `body`, an ExportTraceServiceRequest of `count` spans. Returns how many of them
+        arrived; once `give_up()` is true, it no longer waits to try again. Never raises."""
+
+    def close(self) -> None:
+        """Let go of what is held, and in a forked child of what the parent holds."""
+
+
+class Exporter:
+    """Has the core encode every span that ends into a bounded buffer, which one daemon thread
+    empties.
+
+    What the application's threads do is encode and copy; where there is no room, the span is
+    dropped and counted. The thread starts with the first span, again in a forked child, and in an
+    empty context, so that it belongs to no request. One exporter is in force at a time.
     """
 
-    def __init__(self, config: Config, *, capacity: int = CAPACITY) -> None:
+    def __init__(self, config: Config, destination: Destination) -> None:
         self._config = config
-        self._capacity = capacity
-        self._sender = Sender(config)
+        self._destination = destination
+        self._buffer = _native.SpanBuffer(
+            start=self._start,
+            scope=_native.encode_scope("asynchooks", asynchooks.__version__),
+            capacity=config.queue_size,
+            byte_limit=config.queue_bytes,
+            batch=config.batch_size,
+        )
         self._reset()
+        _native.set_span_buffer(self._buffer)
         atexit.register(self.shutdown)
         # A child of multiprocessing forgets all finalizers, and asks for them anew.
         self._register_for_process_exit()
@@ -62,41 +75,29 @@ class Exporter:
         _open.add(self)
 
     def _reset(self) -> None:
-        # An Event among the spans is set when all that came before it was dealt with.
-        self._queue: SimpleQueue[Span | threading.Event] = SimpleQueue()
-        self._lock = threading.RLock()  # guards _rejected and _thread
-        self._rejected = 0
+        self._lock = threading.RLock()  # guards _thread
         self._thread: threading.Thread | None = None
+        # Set when all that ended before they came was dealt with.
+        self._flushes: list[threading.Event] = []
         self._is_closed = False
         # The exporter's thread alone changes these.
-        self._sent = 0
-        self._lost = 0
-        self._in_flight = 0
-
-    def submit(self, span: Span) -> None:
-        """Take a span that has ended. Any thread; never blocks, never raises."""
-        if self._is_closed or self._queue.qsize() >= self._capacity:
-            with self._lock:
-                self._rejected += 1
-            return
-        self._queue.put(span)
-        if self._thread is None:
-            self._start()
+        self._refused = 0
+        self._reported = 0
+        self._warned_at = float("-inf")
 
     def stats(self) -> Stats:
         """The counters of this process."""
-        waiting = self._queue.qsize() + self._in_flight
-        dropped = self._rejected + self._lost
-        return Stats(self._sent + dropped + waiting, self._sent, dropped, waiting)
+        return Stats(*self._buffer.stats())
 
     def flush(self, timeout: float = EXIT_TIMEOUT) -> bool:
         """Send what waits, for at most `timeout` seconds. Returns whether it was dealt with."""
+        if self.stats().waiting == 0:
+            return True
         if self._thread is None:
-            if self._queue.empty():
-                return True
             self._start()
         done = threading.Event()
-        self._queue.put(done)
+        self._flushes.append(done)
+        self._buffer.wake()
         return done.wait(timeout)
 
     def shutdown(self) -> None:
@@ -105,82 +106,90 @@ class Exporter:
             return
         self.flush()
         self._is_closed = True
-        self._queue.put(threading.Event())  # the thread wakes up, and ends
+        self._buffer.wake()  # the thread wakes up, and ends
         if self._thread is not None:
             self._thread.join(EXIT_TIMEOUT)
+        self._buffer.close()
+        _native.release_termination()
         atexit.unregister(self.shutdown)
         self._at_process_exit.cancel()
         _open.discard(self)
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is not None:
+            if self._thread is not None or self._is_closed:
                 return
             thread = threading.Thread(target=self._run, name="asynchooks-export", daemon=True)
             self._thread = thread
+        _native.guard_termination()
         try:
             call_detached(thread.start)
         except RuntimeError:  # the interpreter is going down, or no more threads can be had
             self._thread = None
+            self._buffer.unattend()
 
     def _run(self) -> None:
         with suppress_tracing():
             while not self._is_closed:
-                batch, done = self._take_batch()
-                if batch:
-                    self._send_batch(batch)
-                self._in_flight = 0
-                if done is not None:
+                self._buffer.wait(self._config.interval)
+                is_terminating = _native.is_terminating()
+                flushes, self._flushes = self._flushes, []
+                self._send_what_waits()
+                self._report_drops()
+                for done in flushes:
                     done.set()
-        self._sender.close()
+                if is_terminating:
+                    _native.mark_delivered()
+        self._destination.close()
 
-    def _take_batch(self) -> tuple[list[Span], threading.Event | None]:
-        """Wait for a span, then for its company: a full batch, or what comes in an interval, or
-        before somebody wants to know that all was sent."""
-        batch: list[Span] = []
-        deadline = float("inf")
-        while len(batch) < BATCH:
+    def _send_what_waits(self) -> None:
+        """And not what comes meanwhile, or nobody who asked would hear of the end of it."""
+        left = self.stats().waiting
+        while left > 0:
+            taken = self._buffer.take(self._resource())
+            if taken is None:
+                return
+            count, body = taken
+            sent = 0
             try:
-                if batch:
-                    item = self._queue.get(timeout=max(deadline - time.monotonic(), 0))
-                else:
-                    item = self._queue.get()
-                    deadline = time.monotonic() + INTERVAL
-            except Empty:
-                break
-            if isinstance(item, threading.Event):
-                return batch, item
-            batch.append(item)
-            self._in_flight += 1
-        return batch, None
+                sent = self._destination.send(body, count, lambda: self._is_closed)
+            except Exception:
+                report_once("tracing.export", "asynchooks could not export spans", exc_info=True)
+            self._buffer.settle(sent, count - sent)
+            self._refused += count - sent
+            left -= count
 
-    def _send_batch(self, batch: list[Span]) -> None:
-        outcome = Outcome.REFUSED
-        try:
-            body = encode_spans(batch, self._resource(), "asynchooks", asynchooks.__version__)
-            outcome = self._sender.send(body, give_up=lambda: self._is_closed)
-        except Exception:
-            report_once("tracing.encode", "asynchooks could not encode a span", exc_info=True)
-        if outcome is Outcome.SENT:
-            self._sent += len(batch)
-        else:
-            self._lost += len(batch)
+    def _report_drops(self) -> None:
+        """What the destination refuses it speaks of itself."""
+        overflow = self.stats().dropped - self._refused
+        now = time.monotonic()
+        if overflow > self._reported and now - self._warned_at >= _WARNING_INTERVAL:
+            self._warned_at = now
+            logger.warning(
+                "asynchooks has dropped %d spans since its start: more ended than could be sent. "
+                "Sample fewer, or set OTEL_BSP_MAX_QUEUE_SIZE",
+                overflow,
+            )
+            self._reported = overflow
 
-    def _resource(self) -> dict[str, str | int]:
-        return {
-            "service.name": self._config.service_name,
-            "telemetry.sdk.name": "asynchooks",
-            "telemetry.sdk.language": "python",
-            "telemetry.sdk.version": asynchooks.__version__,
-            **self._config.resource_attributes,
-            "process.pid": os.getpid(),
-            "asynchooks.dropped_spans": self.stats().dropped,
-        }
+    def _resource(self) -> bytes:
+        return _native.encode_resource(
+            {
+                "service.name": self._config.service_name,
+                "telemetry.sdk.name": "asynchooks",
+                "telemetry.sdk.language": "python",
+                "telemetry.sdk.version": asynchooks.__version__,
+                **self._config.resource_attributes,
+                "process.pid": os.getpid(),
+                "asynchooks.dropped_spans": self.stats().dropped,
+            }
+        )
 
     def start_over(self) -> None:
-        """In a forked child: the queue is the parent's to send, its thread does not exist here."""
+        """In a forked child: the parent's thread does not exist here. What the buffer holds is
+        the parent's to send, which the buffer knows by itself."""
         self._reset()
-        self._sender.close()
+        self._destination.close()
 
     def _register_for_process_exit(self) -> None:
         # A forked multiprocessing child leaves by os._exit, past atexit.

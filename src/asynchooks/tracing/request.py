@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks.tracing.current import current_span, start_trace
+from asynchooks.tracing.current import current_span
 from asynchooks.tracing.scope import NO_BAGGAGE, Scope
-from asynchooks.tracing.span import SpanKind
+from asynchooks.tracing.span import Span, SpanContext, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asynchooks.tracing.span import AttributeValue, Span, SpanContext
+    from asynchooks.tracing.span import AttributeValue
 
 __all__ = ("Request", "current_request", "request_of_root", "start_request", "use_request")
 
@@ -42,6 +43,7 @@ class Request:
         "_route",
         "_spans",
         "_user",
+        "add_span",
         "baggage",
         "id",
         "is_kept",
@@ -64,7 +66,10 @@ class Request:
         self.is_kept: bool | None = None
         self._route: str | None = None
         self._user: str | None = None
-        self._spans: list[Span] = []
+        self._spans: deque[Span] = deque(maxlen=MAXIMUM_SPANS)
+        # Called by each span of this request when it ends, in its thread. No lock: a span may end
+        # in a finalizer, in the middle of this very method.
+        self.add_span = self._spans.append
 
     def __repr__(self) -> str:
         return f"<Request {self.id} {self.method} {self.route or self.path}>"
@@ -103,14 +108,7 @@ class Request:
     @property
     def spans(self) -> tuple[Span, ...]:
         """The spans that have ended so far, the newest 1,000."""
-        return tuple(self._spans[-MAXIMUM_SPANS:])
-
-    def add_span(self, span: Span) -> None:
-        """Called by each span of this request when it ends, in its thread. No lock: a span may end
-        in a finalizer, in the middle of this very method."""
-        self._spans.append(span)
-        if len(self._spans) >= 2 * MAXIMUM_SPANS:
-            del self._spans[:MAXIMUM_SPANS]
+        return tuple(self._spans)
 
 
 def start_request(
@@ -132,8 +130,13 @@ def start_request(
     request = Request(request_id, method, path, _native.start_root())
     _by_root[request.root_async_id] = request
     request.baggage = baggage
-    request.span = start_trace(
-        method, kind=kind, parent=parent, request=request, attributes=attributes
+    request.span = Span(
+        method,
+        kind=kind,
+        parent=parent,
+        request=request,
+        attributes=attributes,
+        start_time=time.time_ns(),  # a request has one also where its span is not sampled
     )
     request.span.set_attribute("asynchooks.request_id", request_id)
     return request
@@ -146,9 +149,10 @@ class use_request(Scope):
     __slots__ = ()
 
     def __init__(self, request: Request) -> None:
-        super().__init__()
         self.span = request.span
         self.baggage = request.baggage
+        self.attached = None
+        self.is_suppressed = False
 
 
 def current_request() -> Request | None:

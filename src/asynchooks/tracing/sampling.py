@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from asynchooks import _native
+
 if TYPE_CHECKING:
     from asynchooks.tracing.span import SpanContext
 
@@ -20,7 +22,6 @@ __all__ = (
     "limited",
     "parent_based",
     "set_sampler",
-    "should_sample",
     "trace_id_ratio",
 )
 
@@ -111,16 +112,16 @@ SAMPLERS: dict[str, Callable[[float], Sampler]] = {
     "parentbased_traceidratio": lambda ratio: parent_based(trace_id_ratio(ratio)),
 }
 
-_sampler = DEFAULT_SAMPLER
-
 
 def set_sampler(sampler: Sampler) -> None:
-    """Decide by `sampler` from now on."""
-    global _sampler
-    _sampler = sampler
+    """Decide by `sampler` from now on. The default is the core's own, and costs nothing."""
+    if sampler is DEFAULT_SAMPLER:
+        _native.set_sampler(None)
+        return
 
+    def decide(
+        name: str, kind: object, parent: SpanContext | None, trace_id: int, attributes: object
+    ) -> bool:
+        return sampler(parent, trace_id)
 
-def should_sample(parent: SpanContext | None, trace_id: int) -> bool:
-    """Whether a trace that begins here, below `parent` in another process or by itself, is
-    recorded."""
-    return _sampler(parent, trace_id)
+    _native.set_sampler(decide)

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+import email.utils
 import gzip
 import http.client
 import random
 import threading
 import time
-from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from asynchooks._reporting import logger
+from asynchooks.tracing.otlp import read_partial_success, split_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asynchooks.tracing.config import Config
 
-__all__ = ("Outcome", "Sender")
+__all__ = ("Sender",)
 
 # The OTLP specification: these answers mean "later", all others "never".
 _RETRYABLE = frozenset((429, 502, 503, 504))
-_MAXIMUM_ATTEMPTS = 4
+_TOO_LARGE = 413
+_MAXIMUM_ATTEMPTS = 5
 _FIRST_BACKOFF = 0.25  # seconds, doubled at each attempt
 _MAXIMUM_BACKOFF = 5.0
+_MAXIMUM_RETRY_AFTER = 30.0
+_MAXIMUM_ANSWER = 64 * 1024
 _WARNING_INTERVAL = 60.0
 # Our own generator: the application may have seeded the shared one.
 _jitter = random.Random()  # noqa: S311 -- a pause is no secret
 
 
-class Outcome(Enum):
-    """What became of a batch."""
-
-    SENT = "sent"
-    REFUSED = "refused"
+class _Answer(NamedTuple):
+    status: int
+    reason: str
+    retry_after: float | None  # seconds
+    body: bytes
 
 
 class Sender:
@@ -43,6 +47,7 @@ class Sender:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._connection: http.client.HTTPConnection | None = None
+        self._has_answered = False
         self._is_failing = False
         self._warned_at = float("-inf")
         self._pause = threading.Event()
@@ -53,38 +58,57 @@ class Sender:
             self._connection.close()
             self._connection = None
 
-    def send(self, body: bytes, *, give_up: Callable[[], bool]) -> Outcome:
-        """Post `body`, with retries where the receiver asks for them. Blocks for at most about
-        `timeout` seconds an attempt; `give_up` ends the waiting in between."""
-        if self._config.endpoint is None:
-            return Outcome.REFUSED
+    def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
+        """Post `body`, of `count` spans; in two halves, where it is too large for the receiver.
+        Returns how many spans were taken. Blocks for at most about `timeout` seconds an attempt;
+        `give_up` ends the waiting in between."""
+        answer = self._post_until_answered(body, give_up)
+        if answer is None:
+            return 0
+        if answer.status == _TOO_LARGE:
+            halves = split_request(body)
+            if halves:
+                return sum(self.send(half, number, give_up) for number, half in halves)
+        if not 200 <= answer.status < 300:
+            self._report_failure(f"HTTP {answer.status} {answer.reason}")
+            return 0
+        rejected, message = read_partial_success(answer.body)
+        if rejected > 0:
+            self._report_failure(f"it rejected {rejected} spans: {message}")
+            return max(count - rejected, 0)
+        self._report_recovery()
+        return count
+
+    def _post_until_answered(self, body: bytes, give_up: Callable[[], bool]) -> _Answer | None:
+        """The receiver's last word, or None where it has none."""
         if self._config.compression == "gzip":
             body = gzip.compress(body, compresslevel=1)
+        answer = None
         trouble = ""
         for attempt in range(_MAXIMUM_ATTEMPTS):
             try:
-                status, reason, retry_after = self._post(body)
-            except (OSError, http.client.HTTPException) as exc:
+                answer = self._post(body)
+            except (OSError, http.client.HTTPException, ValueError) as exc:
                 self.close()
+                answer = None
                 trouble = f"{type(exc).__name__}: {exc}"
                 # A connection that was kept may have been closed by the receiver meanwhile: one
-                # more attempt at once. A receiver that is not there is not waited for.
+                # more attempt at once. One that was never there is not waited for.
                 if attempt == 0:
                     continue
+                if not self._has_answered:
+                    break
+            else:
+                self._has_answered = True
+                if answer.status not in _RETRYABLE:
+                    break
+            if attempt + 1 < _MAXIMUM_ATTEMPTS and not self._wait(attempt, answer, give_up):
                 break
-            if 200 <= status < 300:
-                self._report_recovery()
-                return Outcome.SENT
-            trouble = f"HTTP {status} {reason}"
-            if status not in _RETRYABLE or attempt + 1 == _MAXIMUM_ATTEMPTS:
-                break
-            delay = min(_FIRST_BACKOFF * 2**attempt, _MAXIMUM_BACKOFF)
-            if not self._wait(retry_after or delay * _jitter.uniform(0.8, 1.2), give_up):
-                break
-        self._report_failure(trouble)
-        return Outcome.REFUSED
+        if answer is None:
+            self._report_failure(trouble)
+        return answer
 
-    def _post(self, body: bytes) -> tuple[int, str, float | None]:
+    def _post(self, body: bytes) -> _Answer:
         assert self._config.endpoint is not None
         parts = urlsplit(self._config.endpoint)
         connection = self._connection
@@ -97,22 +121,23 @@ class Sender:
             connection = kind(parts.hostname or "", parts.port, timeout=self._config.timeout)
             self._connection = connection
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {
-            "Content-Type": "application/x-protobuf",
-            "User-Agent": "asynchooks",
-            **self._config.headers,
-        }
+        headers = {"Content-Type": "application/x-protobuf", "User-Agent": "asynchooks"}
         if self._config.compression == "gzip":
             headers["Content-Encoding"] = "gzip"
-        connection.request("POST", target, body, headers)
+        connection.request("POST", target, body, {**headers, **self._config.headers})
         response = connection.getresponse()
-        response.read(64 * 1024)
+        content = response.read(_MAXIMUM_ANSWER)
         if not response.isclosed():  # a longer answer is not for us
             self.close()
-        return response.status, response.reason, _seconds(response.headers.get("Retry-After"))
+        retry_after = _seconds(response.headers.get("Retry-After"))
+        return _Answer(response.status, response.reason, retry_after, content)
 
-    def _wait(self, seconds: float, give_up: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + min(seconds, 30.0)
+    def _wait(self, attempt: int, answer: _Answer | None, give_up: Callable[[], bool]) -> bool:
+        """Wait for as long as the receiver asks, or ever longer. Returns whether to go on."""
+        seconds = min(_FIRST_BACKOFF * 2**attempt, _MAXIMUM_BACKOFF) * _jitter.uniform(0.8, 1.2)
+        if answer is not None and answer.retry_after is not None:
+            seconds = min(answer.retry_after, _MAXIMUM_RETRY_AFTER)
+        deadline = time.monotonic() + seconds
         while not give_up():
             remaining = deadline - time.monotonic()
             if remaining <= 0:
@@ -135,10 +160,17 @@ class Sender:
     def _report_recovery(self) -> None:
         if self._is_failing:
             self._is_failing = False
-            self._warned_at = float("-inf")
             logger.info("asynchooks exports to %s again", self._config.endpoint)
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The header's form in seconds; a date is treated as if it were not there."""
-    return float(retry_after) if retry_after is not None and retry_after.isdigit() else None
+    """What the header says, in either of its forms; None of what is none of them."""
+    if retry_after is None:
+        return None
+    if retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        moment = email.utils.parsedate_to_datetime(retry_after)
+        return max(moment.timestamp() - time.time(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -2,7 +2,7 @@
 
 Its spans wait in it until then. Kept are those that failed, those that were slow, and one in so
 many of the rest; the same ones in every service, since the trace id decides. This stands between
-`Span.end` and the exporter, as the sink of spans: where it is not wanted nothing of it runs.
+`Span.end` and the exporter, as the gate of spans: where it is not wanted nothing of it runs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _QUANTILE = 0.99
 
 
 class TailSampler:
-    """The sink of spans that holds them back until their request is decided on.
+    """The gate of spans that holds them back until their request is decided on.
 
     Args:
         release: takes the spans that are kept.
@@ -49,7 +49,7 @@ class TailSampler:
 
     def __init__(
         self,
-        release: Callable[[Span], None],
+        release: Callable[[Span], object],
         *,
         keep_one_in: int,
         slow: float | None = None,

@@ -8,7 +8,6 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.hooks import create_hook
-from asynchooks.sites import find_call_site
 from asynchooks.tracing.current import context_span, recording_span, task_spans
 from asynchooks.tracing.span import Span, StatusCode
 
@@ -86,10 +85,10 @@ def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None
     task: asyncio.Task[Any] = resource  # type: ignore[assignment] # by the hook's kinds
     span = Span(
         f"task {_name_of(task)}",
-        parent=parent.context,
+        parent=parent,
         request=parent.request,
         attributes={"asynchooks.kind": "task", "asynchooks.async_id": async_id},
-        call_site=find_call_site(),
+        call_site=True,
     )
     task_spans[async_id] = (span, inherited)
     _tasks[async_id] = weakref.ref(task)

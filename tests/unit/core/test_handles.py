@@ -11,11 +11,14 @@ import sys
 import threading
 import traceback
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import asynchooks
+
+if TYPE_CHECKING:
+    from tests.conftest import Activity
 
 
 def nothing(*args: object) -> None:
@@ -51,6 +54,7 @@ def describe_all(loop: asyncio.AbstractEventLoop) -> list[dict[str, object]]:
     for handle in (
         loop.call_soon(nothing, 1, "two"),
         loop.call_at(12345.5, nothing, 1),
+        loop.call_at(12345, nothing, 1),
         loop.call_soon_threadsafe(nothing, 1),
     ):
         described.append(describe(handle))
@@ -392,3 +396,17 @@ def test_a_timer_without_its_time_is_an_error_as_ever(
     for use in (hash, repr, lambda timer: timer < timer, lambda timer: timer == timer):
         with pytest.raises(AttributeError):
             use(timer)
+
+
+def test_a_timer_for_a_whole_second_is_one_of_ours(
+    activity: Activity, loop: asyncio.AbstractEventLoop
+) -> None:
+    """aiohttp's are: it rounds up what takes long."""
+    timer = loop.call_at(12345, nothing, 1)
+    later = loop.call_at(12345.5, nothing, 1)
+    assert len(activity.of_type("TimerHandle")) == 2
+    assert timer.when() == 12345
+    assert timer < later
+    assert hash(timer) == hash(12345)
+    timer.cancel()
+    later.cancel()

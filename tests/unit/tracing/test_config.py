@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from asynchooks import _reporting
-from asynchooks.tracing.config import Config
+from asynchooks.tracing.config import VARIABLES, Config, disabled_instrumentations
+from asynchooks.tracing.sampling import DEFAULT_SAMPLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +22,9 @@ def new_reports() -> Iterator[None]:
     _reporting.forget_reports()
     yield
     _reporting.forget_reports()
+
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def read(**environment: str) -> Config:
@@ -124,3 +130,147 @@ def test_a_service_is_called_by_its_command(
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", original or ["python", *argv])
     assert config.service_name == expected
+
+
+def test_every_variable_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? *\|", page, re.MULTILINE)
+    assert dict(rows) == VARIABLES
+    assert len(rows) == len(VARIABLES)
+
+
+def test_no_other_variable_is_read() -> None:
+    layers = [
+        ROOT / "src" / "asynchooks" / name for name in ("tracing", "libraries", "opentelemetry")
+    ]
+    texts = [path.read_text() for layer in layers for path in layer.glob("*.py")]
+    named = {name for text in texts for name in re.findall(r"\"((?:OTEL|ASYNCHOOKS)_\w+)\"", text)}
+    assert {name for name in named if not name.endswith("_")} <= set(VARIABLES)
+
+
+def test_no_variable_at_all_is_as_the_defaults_say() -> None:
+    assert read() == read(**VARIABLES) == read(**dict.fromkeys(VARIABLES, " "))
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "expected"),
+    [
+        ("always_on", "", (True, True)),
+        ("always_off", "", (False, False)),
+        ("traceidratio", "0", (False, False)),
+        ("traceidratio", "0.5", (True, False)),
+        ("parentbased_traceidratio", "0.5", (True, False)),
+        ("parentbased_always_on", "0", (True, True)),
+    ],
+)
+def test_sampler(name: str, argument: str, expected: tuple[bool, bool]) -> None:
+    sampler = read(OTEL_TRACES_SAMPLER=name, OTEL_TRACES_SAMPLER_ARG=argument).sampler
+    assert (sampler(None, 1), sampler(None, (1 << 64) - 1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "deflate"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "1.5"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "99999999999999999999"),
+        ("ASYNCHOOKS_TAIL_KEEP_ONE_IN", "0"),
+        ("ASYNCHOOKS_TAIL_SLOW_MS", "nan"),
+        ("ASYNCHOOKS_TRACES_PER_SECOND", "-5"),
+    ],
+)
+def test_a_wrong_value_is_reported_once_and_the_default_used(
+    name: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert read(**{name: value}) == read(**{name: value}) == read()
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert message.startswith(f"{name} is {value!r}, expected ")
+    default = VARIABLES[name] or VARIABLES.get(name.replace("_TRACES_", "_")) or "none"
+    assert message.endswith(f"; using {default}")
+
+
+@pytest.mark.parametrize("argument", ["half", "-0.1", "1.1", "nan"])
+def test_a_wrong_ratio_is_reported_and_all_is_sampled(
+    argument: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = read(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG=argument)
+    assert config.sampler(None, (1 << 64) - 1)
+    (record,) = caplog.records
+    assert argument in record.getMessage()
+    # Where no ratio is asked for, nobody looks.
+    assert read(OTEL_TRACES_SAMPLER_ARG=argument).sampler is DEFAULT_SAMPLER
+    assert len(caplog.records) == 1
+
+
+def test_propagators(caplog: pytest.LogCaptureFixture) -> None:
+    assert read(OTEL_PROPAGATORS="b3, tracecontext,b3").propagators == ("b3", "tracecontext")
+    assert read(OTEL_PROPAGATORS="none").propagators == ()
+    assert caplog.records == []
+    assert read(OTEL_PROPAGATORS="xray,b3multi").propagators == ("b3multi",)
+    (record,) = caplog.records
+    assert "'xray'" in record.getMessage()
+
+
+def test_what_is_said_of_traces_goes_before() -> None:
+    config = read(
+        OTEL_EXPORTER_OTLP_TIMEOUT="1000",
+        OTEL_EXPORTER_OTLP_TRACES_TIMEOUT="2000",
+        OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        OTEL_EXPORTER_OTLP_TRACES_COMPRESSION="none",
+    )
+    assert (config.timeout, config.compression) == (2.0, "none")
+
+
+def test_limits() -> None:
+    limits = read(OTEL_ATTRIBUTE_COUNT_LIMIT="5", OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="6").limits
+    assert limits == {
+        "attributes": 5,
+        "value_length": 6,
+        "events": 128,
+        "links": 128,
+        "event_attributes": 5,
+        "link_attributes": 5,
+    }
+    limits = read(
+        OTEL_ATTRIBUTE_COUNT_LIMIT="5",
+        OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="0",
+        OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT="7",
+        OTEL_SPAN_EVENT_COUNT_LIMIT="1",
+        OTEL_SPAN_LINK_COUNT_LIMIT="2",
+        OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT="3",
+        OTEL_LINK_ATTRIBUTE_COUNT_LIMIT="4",
+    ).limits
+    assert list(limits.values()) == [0, 7, 1, 2, 3, 4]
+
+
+def test_tail_and_rate() -> None:
+    config = read(
+        ASYNCHOOKS_TAIL_KEEP_ONE_IN="100",
+        ASYNCHOOKS_TAIL_SLOW_MS="250",
+        ASYNCHOOKS_TRACES_PER_SECOND="0.5",
+    )
+    assert config.tail_keep_one_in == 100
+    assert config.tail_slow == 0.25
+    assert config.traces_per_second == 0.5
+
+
+def test_headers_that_are_asked_for() -> None:
+    config = read(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST="X-Tenant, accept ,")
+    assert config.captured_headers["server_request"] == {"x-tenant", "accept"}
+    assert config.captured_headers["client_response"] == frozenset()
+
+
+def test_disabled_instrumentations() -> None:
+    assert disabled_instrumentations({}) == frozenset()
+    named = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx, jinja2,"}
+    assert disabled_instrumentations(named) == {"httpx", "jinja2"}

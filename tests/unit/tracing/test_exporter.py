@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from asynchooks import _native
 from asynchooks.tracing import Span, sender
 from asynchooks.tracing.config import Config
-from asynchooks.tracing.exporter import BATCH, Exporter
+from asynchooks.tracing.exporter import Exporter
+from asynchooks.tracing.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,21 +95,20 @@ def make_exporter(
     monkeypatch.setattr(sender, "_FIRST_BACKOFF", 0.001)
     made: list[Exporter] = []
 
-    def make(endpoint: str | None = receiver.url, *, capacity: int = 8192, **more: Any) -> Exporter:
+    def make(endpoint: str | None = receiver.url, **more: Any) -> Exporter:
         config = Config(endpoint=endpoint, given_name="shop", **more)
-        made.append(Exporter(config, capacity=capacity))
+        made.append(Exporter(config, Sender(config)))
         return made[-1]
 
     yield make
     receiver.may_answer.set()
     for exporter in made:
         exporter.shutdown()
+    _native.set_span_buffer(None)
 
 
-def ended_span(name: str = "one") -> Span:
-    span = Span(name)
-    span.end()
-    return span
+def end_span(name: str = "one") -> None:
+    Span(name).end()
 
 
 def test_spans_arrive_with_their_resource(
@@ -117,7 +118,7 @@ def test_spans_arrive_with_their_resource(
         headers={"api-key": "k"}, resource_attributes={"deployment.environment.name": "test"}
     )
     for number in range(3):
-        exporter.submit(ended_span(str(number)))
+        end_span(str(number))
     assert exporter.flush(30)
     assert receiver.names == ["0", "1", "2"]
     (resource,) = (r.resource for r in receiver.requests[0].resource_spans)
@@ -137,7 +138,7 @@ def test_nothing_is_lost_or_twice_from_many_threads(
 
     def submit(prefix: int) -> None:
         for number in range(400):
-            exporter.submit(ended_span(f"{prefix}-{number}"))
+            end_span(f"{prefix}-{number}")
 
     threads = [threading.Thread(target=submit, args=(n,)) for n in range(8)]
     for thread in threads:
@@ -146,19 +147,19 @@ def test_nothing_is_lost_or_twice_from_many_threads(
         thread.join()
     assert exporter.flush(30)
     assert sorted(receiver.names) == sorted(f"{p}-{n}" for p in range(8) for n in range(400))
-    assert max(len(r.resource_spans[0].scope_spans[0].spans) for r in receiver.requests) <= BATCH
+    assert max(len(r.resource_spans[0].scope_spans[0].spans) for r in receiver.requests) <= 512
     assert exporter.stats() == (3200, 3200, 0, 0)
 
 
 def test_beyond_its_capacity_spans_are_dropped_and_counted(
     receiver: Receiver, make_exporter: Callable[..., Exporter]
 ) -> None:
-    exporter = make_exporter(capacity=10)
+    exporter = make_exporter(queue_size=10, batch_size=10)
     receiver.may_answer.clear()
-    exporter.submit(ended_span("first"))
+    end_span("first")
     assert receiver.is_asked.wait(30)
     for number in range(25):
-        exporter.submit(ended_span(str(number)))  # never waits, though nobody takes anything
+        end_span(str(number))  # never waits, though nobody takes anything
     assert exporter.stats() == (26, 0, 15, 11)
     receiver.may_answer.set()
     assert exporter.flush(30)
@@ -171,7 +172,7 @@ def test_beyond_its_capacity_spans_are_dropped_and_counted(
 def test_flush_gives_up_in_time(receiver: Receiver, make_exporter: Callable[..., Exporter]) -> None:
     exporter = make_exporter()
     receiver.may_answer.clear()
-    exporter.submit(ended_span())
+    end_span()
     assert not exporter.flush(0.05)
     receiver.may_answer.set()
     assert exporter.flush(30)
@@ -191,7 +192,7 @@ def test_a_receiver_that_says_later_is_asked_again(
 ) -> None:
     receiver.statuses = [status, status]
     exporter = make_exporter()
-    exporter.submit(ended_span())
+    end_span()
     assert exporter.flush(30)
     assert receiver.names == ["one"]
     assert exporter.stats() == (1, 1, 0, 0)
@@ -206,9 +207,9 @@ def test_a_receiver_that_says_no_is_not_asked_again(
 ) -> None:
     receiver.statuses = [status]
     exporter = make_exporter()
-    exporter.submit(ended_span("refused"))
+    end_span("refused")
     assert exporter.flush(30)
-    exporter.submit(ended_span("taken"))
+    end_span("taken")
     assert exporter.flush(30)
     assert receiver.names == ["taken"]
     assert exporter.stats() == (2, 1, 1, 0)
@@ -222,7 +223,7 @@ def test_a_dead_receiver_is_spoken_of_once(
 ) -> None:
     exporter = make_exporter("http://127.0.0.1:1/v1/traces")
     for _ in range(5):
-        exporter.submit(ended_span())
+        end_span()
         assert exporter.flush(30)
     assert exporter.stats() == (5, 0, 5, 0)
     (warning,) = caplog.records
@@ -234,38 +235,26 @@ def test_a_kept_connection_that_was_closed_is_made_anew(
     receiver: Receiver, make_exporter: Callable[..., Exporter]
 ) -> None:
     exporter = make_exporter()
-    exporter.submit(ended_span("before"))
+    end_span("before")
     assert exporter.flush(30)
-    connection = exporter._sender._connection
+    destination = exporter._destination
+    assert isinstance(destination, Sender)
+    connection = destination._connection
     assert connection is not None
     connection.sock.shutdown(2)
-    exporter.submit(ended_span("after"))
+    end_span("after")
     assert exporter.flush(30)
     assert receiver.names == ["before", "after"]
-
-
-def test_a_span_that_cannot_be_encoded_takes_only_its_batch(
-    receiver: Receiver, make_exporter: Callable[..., Exporter]
-) -> None:
-    exporter = make_exporter()
-    broken = ended_span("broken")
-    broken.start_time = "yesterday"  # type: ignore[assignment] # on purpose
-    exporter.submit(broken)
-    assert exporter.flush(30)
-    exporter.submit(ended_span("whole"))
-    assert exporter.flush(30)
-    assert receiver.names == ["whole"]
-    assert exporter.stats() == (2, 1, 1, 0)
 
 
 def test_after_shutdown_spans_are_dropped(
     receiver: Receiver, make_exporter: Callable[..., Exporter]
 ) -> None:
     exporter = make_exporter()
-    exporter.submit(ended_span("before"))
+    end_span("before")
     exporter.shutdown()
     exporter.shutdown()
-    exporter.submit(ended_span("after"))
+    end_span("after")
     assert receiver.names == ["before"]
     assert exporter.stats() == (2, 1, 1, 0)
 
@@ -277,22 +266,18 @@ import sys
 from asynchooks.tracing import Span
 from asynchooks.tracing.config import Config
 from asynchooks.tracing.exporter import Exporter
-
-
-def end_span(exporter, name):
-    span = Span(name)
-    span.end()
-    exporter.submit(span)
+from asynchooks.tracing.sender import Sender
 
 
 def child():
-    end_span(exporter, "child")
+    Span("child").end()
 
 
-exporter = Exporter(Config(endpoint=sys.argv[1]))
+config = Config(endpoint=sys.argv[1])
+exporter = Exporter(config, Sender(config))
 if __name__ == "__main__":
     for number in range(100):
-        end_span(exporter, f"parent {number}")
+        Span(f"parent {number}").end()
     process = multiprocessing.get_context(sys.argv[2]).Process(target=child)
     process.start()
     process.join()

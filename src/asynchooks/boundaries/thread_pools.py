@@ -18,7 +18,10 @@ from asynchooks import _native
 if TYPE_CHECKING:
     from asynchooks._patching import Patches
 
-__all__ = ("install",)
+__all__ = ("DOES", "NAME", "install")
+
+NAME = "thread_pools"
+DOES = "each job of a ThreadPoolExecutor runs in its submitter's context"
 
 
 def install(patches: Patches) -> None:

@@ -1,0 +1,36 @@
+/* Scope: what is in force in a piece of code: its span, its baggage, whether anything is
+   recorded. One context variable holds all of it, so that asyncio, threads and pools carry one
+   thing. */
+
+#ifndef ASYNCHOOKS_SCOPES_H
+#define ASYNCHOOKS_SCOPES_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+
+/* All owned, and NULL for None. */
+typedef struct Scope {
+    PyObject_HEAD PyObject *span;
+    PyObject *baggage;
+    PyObject *attached;
+    PyObject *composed;
+    struct Scope *outer; /* what was in force when this was entered */
+    PyObject *token;     /* the context variable's, until it is left */
+    bool is_suppressed;
+    bool is_misplaced; /* left where it could not be taken back: what is outside shows */
+} Scope;
+
+/* Returns: the innermost scope that is in force here, new, or NULL with an exception set. There
+   always is one. May run Python code: no. */
+Scope *scope_current(void);
+
+/* Python's functions: see module.c. */
+PyObject *scopes_in(PyObject *module, PyObject *context);
+PyObject *scopes_current(PyObject *module, PyObject *unused);
+
+/* Adds the type to the module, and makes the outermost scope. Returns: 0, or -1 with an exception
+   set. */
+int scopes_add_type(PyObject *module);
+
+#endif

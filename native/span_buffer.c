@@ -1,0 +1,595 @@
+#include "span_buffer.h"
+#include "clock.h"
+#include "forks.h"
+#include "otlp.h"
+#include "sites.h"
+#include "wakeup.h"
+
+#include <string.h>
+
+/* Memory for spans that wait, as one piece. */
+#define CHUNK_SIZE (64 * 1024)
+/* A batch ends before it is larger, unless it is one span: what receivers take at least. */
+#define MAXIMUM_BATCH_BYTES (3 * 1024 * 1024)
+/* What the scratch memory of the encoder may keep between two spans. */
+#define MAXIMUM_SCRATCH (1024 * 1024)
+
+typedef struct Chunk {
+    struct Chunk *next;
+    size_t read; /* of `bytes`, what was taken */
+    size_t used;
+    size_t capacity;
+    char bytes[];
+} Chunk;
+
+/* Before the bytes of each span; not aligned. */
+typedef struct Header {
+    PyObject *scope; /* owned: bytes */
+    size_t size;
+} Header;
+
+typedef struct SpanBuffer {
+    PyObject_HEAD PyObject *start; /* owned: called where a span comes and nobody waits */
+    PyObject *scope; /* owned: bytes, of spans that have none of their own */
+    Chunk *first;    /* owned */
+    Chunk *last;
+    Wakeup *wakeup;
+    size_t capacity; /* spans */
+    size_t byte_limit;
+    size_t batch;     /* spans */
+    size_t bytes;     /* that wait */
+    uint64_t waiting; /* to be taken */
+    uint64_t in_flight;
+    uint64_t ended;
+    uint64_t sent;
+    uint64_t dropped;
+    uint64_t first_at; /* monotonic ns: when what waits began to */
+    unsigned fork;     /* in which process this is */
+    bool is_attended;  /* a thread takes what comes */
+    bool is_closed;
+} SpanBuffer;
+
+static PyTypeObject *buffer_type = NULL; /* owned */
+PyObject *span_buffer = NULL;
+static _Atomic(Wakeup *) current = NULL; /* borrowed: of span_buffer */
+static Writer scratch;
+
+/* ---- Chunks -------------------------------------------------------------------------- */
+
+static Header
+header_at(const Chunk *chunk, size_t place)
+{
+    Header header;
+    memcpy(&header, chunk->bytes + place, sizeof(header));
+    return header;
+}
+
+static void
+forget_all(SpanBuffer *self)
+{
+    Chunk *chunk = self->first;
+    self->first = self->last = NULL;
+    self->waiting = 0;
+    self->bytes = 0;
+    while (chunk != NULL) {
+        Chunk *next = chunk->next;
+        for (size_t place = chunk->read; place < chunk->used;) {
+            Header header = header_at(chunk, place);
+            Py_DECREF(header.scope);
+            place += sizeof(Header) + header.size;
+        }
+        PyMem_RawFree(chunk);
+        chunk = next;
+    }
+}
+
+/* In a forked child: what waits is the parent's to send, and its thread does not exist here. */
+static void
+start_over(SpanBuffer *self)
+{
+    self->fork = forks_count;
+    forget_all(self);
+    self->in_flight = self->ended = self->sent = self->dropped = 0;
+    self->is_attended = false;
+    /* The parent's thread may have held the lock. */
+    Wakeup *wakeup = wakeup_new();
+    if (wakeup != NULL) {
+        if (atomic_load(&current) == self->wakeup) {
+            atomic_store(&current, wakeup);
+        }
+        self->wakeup = wakeup;
+    }
+}
+
+static inline void
+ensure_own(SpanBuffer *self)
+{
+    if (self->fork != forks_count) {
+        start_over(self);
+    }
+}
+
+/* Returns: a chunk with room for `size` bytes, or NULL where memory is short. */
+static Chunk *
+chunk_for(SpanBuffer *self, size_t size)
+{
+    Chunk *chunk = self->last;
+    if (chunk != NULL && chunk->capacity - chunk->used >= size) {
+        return chunk;
+    }
+    size_t capacity = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+    chunk = PyMem_RawMalloc(sizeof(Chunk) + capacity);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    chunk->next = NULL;
+    chunk->read = chunk->used = 0;
+    chunk->capacity = capacity;
+    if (self->last != NULL) {
+        self->last->next = chunk;
+    } else {
+        self->first = chunk;
+    }
+    self->last = chunk;
+    return chunk;
+}
+
+/* Puts what is in the scratch memory at the end. Returns: 0, or -1 where there is no room. */
+static int
+append(SpanBuffer *self, PyObject *scope)
+{
+    size_t size = sizeof(Header) + scratch.size;
+    if (self->bytes + size > self->byte_limit) {
+        return -1;
+    }
+    Chunk *chunk = chunk_for(self, size);
+    if (chunk == NULL) {
+        return -1;
+    }
+    Header header = {Py_NewRef(scope), scratch.size};
+    char *place = chunk->bytes + chunk->used;
+    memcpy(place, &header, sizeof(header));
+    memcpy(place + sizeof(header), writer_bytes(&scratch), scratch.size);
+    chunk->used += size;
+    self->bytes += size;
+    if (self->waiting++ == 0) {
+        self->first_at = clock_monotonic_ns();
+    }
+    return 0;
+}
+
+/* ---- Adding -------------------------------------------------------------------------- */
+
+static void
+ask_for_attention(SpanBuffer *self)
+{
+    PyObject *start = Py_NewRef(self->start);
+    self->is_attended = true;
+    PyObject *result = PyObject_CallNoArgs(start);
+    if (result == NULL) {
+        self->is_attended = false;
+        PyErr_WriteUnraisable(start);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(start);
+}
+
+void
+span_buffer_add(const Span *span)
+{
+    SpanBuffer *self = (SpanBuffer *)Py_NewRef(span_buffer); /* owned */
+    ensure_own(self);
+    self->ended++;
+    if (self->is_closed || self->waiting >= self->capacity) {
+        self->dropped++;
+        goto done;
+    }
+    PyObject *attributes = NULL; /* borrowed */
+    if (span->site != SITE_UNKNOWN &&
+        !attributes_have_prefix(&span->attributes, "code.")) {
+        attributes = site_attributes(span->site);
+    }
+    /* From here to the end no Python code runs, so nobody else writes there. */
+    scratch.size = 0;
+    scratch.has_failed = false;
+    otlp_write_span(&scratch, span, attributes);
+    if (scratch.has_failed ||
+        append(self, span->scope != NULL ? span->scope : self->scope) < 0) {
+        self->dropped++;
+    } else if (self->waiting == 1 || self->waiting == self->batch) {
+        wakeup_give(self->wakeup);
+    }
+    if (scratch.capacity > MAXIMUM_SCRATCH) {
+        writer_free(&scratch);
+    }
+    if (!self->is_attended) {
+        ask_for_attention(self);
+    }
+done:
+    Py_DECREF(self);
+}
+
+void
+span_buffer_wake(void)
+{
+    Wakeup *wakeup = atomic_load(&current);
+    if (wakeup != NULL) {
+        atomic_store(&wakeup->is_urgent, true);
+        wakeup_give(wakeup);
+    }
+}
+
+/* ---- Taking -------------------------------------------------------------------------- */
+
+/* One span on its way into a batch. All borrowed. */
+typedef struct Taken {
+    PyObject *scope; /* NULL: it is in its place already */
+    const char *bytes;
+    size_t size;
+} Taken;
+
+/* Lists what the next batch is made of. Returns: how many. */
+static size_t
+list_batch(const SpanBuffer *self, Taken *taken)
+{
+    size_t count = 0;
+    size_t total = 0;
+    for (const Chunk *chunk = self->first; chunk != NULL; chunk = chunk->next) {
+        for (size_t place = chunk->read; place < chunk->used;) {
+            Header header = header_at(chunk, place);
+            total += header.size;
+            if (count == self->batch || (count > 0 && total > MAXIMUM_BATCH_BYTES)) {
+                return count;
+            }
+            taken[count++] =
+                (Taken){header.scope, chunk->bytes + place + sizeof(Header), header.size};
+            place += sizeof(Header) + header.size;
+        }
+    }
+    return count;
+}
+
+/* Forgets the first `count` spans. */
+static void
+drop_first(SpanBuffer *self, size_t count)
+{
+    self->waiting -= count;
+    self->first_at = clock_monotonic_ns();
+    while (count > 0) {
+        Chunk *chunk = self->first;
+        Header header = header_at(chunk, chunk->read);
+        chunk->read += sizeof(Header) + header.size;
+        self->bytes -= sizeof(Header) + header.size;
+        if (chunk->read == chunk->used) {
+            self->first = chunk->next;
+            if (self->first == NULL) {
+                self->last = NULL;
+            }
+            PyMem_RawFree(chunk);
+        }
+        Py_DECREF(header.scope);
+        count--;
+    }
+}
+
+/* How long the ScopeSpans of the scope of taken[first] is. */
+static size_t
+size_of_scope(const Taken *taken, size_t first, size_t count)
+{
+    size_t size = (size_t)PyBytes_GET_SIZE(taken[first].scope);
+    for (size_t i = first; i < count; i++) {
+        size += taken[i].scope == taken[first].scope ? taken[i].size : 0;
+    }
+    return size;
+}
+
+/* Whether a span of the same scope stands before this one. */
+static bool
+is_repeated(const Taken *taken, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (taken[i].scope == taken[index].scope) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static char *
+put(char *place, const void *bytes, size_t size)
+{
+    memcpy(place, bytes, size);
+    return place + size;
+}
+
+static char *
+put_message_head(char *place, unsigned field, size_t size)
+{
+    *place++ = (char)(field << 3 | 2);
+    return varint_put(place, size);
+}
+
+/* Moves the spans of the scope of taken[first] to `place`. Returns: behind their end. */
+static char *
+put_scope(char *place, Taken *taken, size_t first, size_t count)
+{
+    PyObject *scope = taken[first].scope;
+    place = put_message_head(place, 2, size_of_scope(taken, first, count));
+    place = put(place, PyBytes_AS_STRING(scope), (size_t)PyBytes_GET_SIZE(scope));
+    for (size_t i = first; i < count; i++) {
+        if (taken[i].scope == scope) {
+            place = put(place, taken[i].bytes, taken[i].size);
+            taken[i].scope = NULL;
+        }
+    }
+    return place;
+}
+
+/* An ExportTraceServiceRequest. Returns: new, or NULL with an exception set. */
+static PyObject *
+make_request(PyObject *resource, Taken *taken, size_t count)
+{
+    size_t size = (size_t)PyBytes_GET_SIZE(resource);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || (taken[i].scope != taken[i - 1].scope && !is_repeated(taken, i))) {
+            size_t inside = size_of_scope(taken, i, count);
+            size += 1 + varint_size(inside) + inside;
+        }
+    }
+    PyObject *request =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(1 + varint_size(size) + size));
+    if (request == NULL) {
+        return NULL;
+    }
+    char *place = put_message_head(PyBytes_AS_STRING(request), 1, size);
+    place = put(place, PyBytes_AS_STRING(resource), (size_t)PyBytes_GET_SIZE(resource));
+    for (size_t i = 0; i < count; i++) {
+        if (taken[i].scope != NULL) {
+            place = put_scope(place, taken, i, count);
+        }
+    }
+    return request;
+}
+
+static PyObject *
+SpanBuffer_take(SpanBuffer *self, PyObject *resource)
+{
+    if (!PyBytes_CheckExact(resource)) {
+        PyErr_Format(PyExc_TypeError, "%R is no resource of encode_resource()", resource);
+        return NULL;
+    }
+    ensure_own(self);
+    if (self->waiting == 0) {
+        Py_RETURN_NONE;
+    }
+    size_t room = self->waiting < self->batch ? (size_t)self->waiting : self->batch;
+    Taken *taken = PyMem_RawMalloc(room * sizeof(Taken));
+    if (taken == NULL) {
+        return PyErr_NoMemory();
+    }
+    size_t count = list_batch(self, taken);
+    PyObject *request = make_request(resource, taken, count); /* owned */
+    PyMem_RawFree(taken);
+    PyObject *result = NULL;
+    if (request != NULL) {
+        result = Py_BuildValue("KO", (unsigned long long)count, request);
+        Py_DECREF(request);
+    }
+    if (result != NULL) {
+        drop_first(self, count);
+        self->in_flight += count;
+    }
+    return result;
+}
+
+/* ---- The thread that takes ------------------------------------------------------------ */
+
+static PyObject *
+SpanBuffer_wait(SpanBuffer *self, PyObject *argument)
+{
+    double interval = PyFloat_AsDouble(argument);
+    if (interval == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    for (;;) {
+        ensure_own(self);
+        if (atomic_exchange(&self->wakeup->is_urgent, false) ||
+            self->waiting >= self->batch) {
+            break;
+        }
+        long long microseconds = -1;
+        if (self->waiting > 0) {
+            double waited = (double)(clock_monotonic_ns() - self->first_at) / 1e9;
+            if (waited >= interval) {
+                break;
+            }
+            microseconds = (long long)((interval - waited) * 1e6) + 1;
+        }
+        wakeup_take(self->wakeup, microseconds);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+SpanBuffer_wake(SpanBuffer *self, PyObject *unused)
+{
+    ensure_own(self);
+    atomic_store(&self->wakeup->is_urgent, true);
+    wakeup_give(self->wakeup);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+SpanBuffer_settle(SpanBuffer *self, PyObject *args)
+{
+    unsigned long long sent, dropped;
+    if (!PyArg_ParseTuple(args, "KK:settle", &sent, &dropped)) {
+        return NULL;
+    }
+    ensure_own(self);
+    if (sent + dropped > self->in_flight) {
+        PyErr_Format(PyExc_ValueError, "%llu spans are settled, %llu were taken",
+                     sent + dropped, (unsigned long long)self->in_flight);
+        return NULL;
+    }
+    self->in_flight -= sent + dropped;
+    self->sent += sent;
+    self->dropped += dropped;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+SpanBuffer_unattend(SpanBuffer *self, PyObject *unused)
+{
+    self->is_attended = false;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+SpanBuffer_close(SpanBuffer *self, PyObject *unused)
+{
+    ensure_own(self);
+    self->is_closed = true;
+    self->dropped += self->waiting;
+    forget_all(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+SpanBuffer_stats(SpanBuffer *self, PyObject *unused)
+{
+    ensure_own(self);
+    return Py_BuildValue("KKKK", (unsigned long long)self->ended,
+                         (unsigned long long)self->sent,
+                         (unsigned long long)self->dropped,
+                         (unsigned long long)(self->waiting + self->in_flight));
+}
+
+/* ---- The type -------------------------------------------------------------------------- */
+
+static PyObject *
+SpanBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"start", "scope", "capacity", "byte_limit", "batch", NULL};
+    /* Borrowed. */
+    PyObject *start, *scope;
+    Py_ssize_t capacity, byte_limit, batch;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OO!nnn:SpanBuffer", names, &start,
+                                     &PyBytes_Type, &scope, &capacity, &byte_limit,
+                                     &batch)) {
+        return NULL;
+    }
+    if (capacity < 1 || byte_limit < 1 || batch < 1) {
+        PyErr_SetString(PyExc_ValueError, "a SpanBuffer needs room for something");
+        return NULL;
+    }
+    SpanBuffer *self = (SpanBuffer *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->wakeup = wakeup_new();
+    if (self->wakeup == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    self->start = Py_NewRef(start);
+    self->scope = Py_NewRef(scope);
+    self->capacity = (size_t)capacity;
+    self->byte_limit = (size_t)byte_limit;
+    self->batch = (size_t)batch;
+    self->fork = forks_count;
+    return (PyObject *)self;
+}
+
+static int
+SpanBuffer_traverse(SpanBuffer *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->start);
+    return 0;
+}
+
+static int
+SpanBuffer_clear(SpanBuffer *self)
+{
+    Py_CLEAR(self->start);
+    return 0;
+}
+
+static void
+SpanBuffer_dealloc(SpanBuffer *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)SpanBuffer_clear(self);
+    forget_all(self);
+    Py_CLEAR(self->scope);
+    if (self->wakeup != NULL) {
+        wakeup_free(self->wakeup);
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef SpanBuffer_methods[] = {
+    {"wait", (PyCFunction)SpanBuffer_wait, METH_O,
+     "wait($self, interval, /)\n--\n\n"
+     "Return when a batch is full, when the first span has waited for `interval` "
+     "seconds, or "
+     "after\nwake(). For one thread."},
+    {"wake", (PyCFunction)SpanBuffer_wake, METH_NOARGS,
+     "wake($self, /)\n--\n\nHave wait() return, now or when it is next called."},
+    {"take", (PyCFunction)SpanBuffer_take, METH_O,
+     "take($self, resource, /)\n--\n\n"
+     "Take a batch out: (how many spans, an ExportTraceServiceRequest), or None. They "
+     "are in "
+     "flight\nuntil they are settled."},
+    {"settle", (PyCFunction)SpanBuffer_settle, METH_VARARGS,
+     "settle($self, sent, dropped, /)\n--\n\nSay what became of so many that were in "
+     "flight."},
+    {"unattend", (PyCFunction)SpanBuffer_unattend, METH_NOARGS,
+     "unattend($self, /)\n--\n\nNobody waits any more: the next span calls `start`."},
+    {"close", (PyCFunction)SpanBuffer_close, METH_NOARGS,
+     "close($self, /)\n--\n\nDrop what waits, and what comes."},
+    {"stats", (PyCFunction)SpanBuffer_stats, METH_NOARGS,
+     "stats($self, /)\n--\n\n(ended, sent, dropped, waiting), of this process."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot SpanBuffer_slots[] = {
+    {Py_tp_doc, "Ended spans, encoded, until a background thread takes them."},
+    {Py_tp_new, SpanBuffer_new},
+    {Py_tp_traverse, SpanBuffer_traverse},
+    {Py_tp_clear, SpanBuffer_clear},
+    {Py_tp_dealloc, SpanBuffer_dealloc},
+    {Py_tp_methods, SpanBuffer_methods},
+    {0, NULL},
+};
+
+static PyType_Spec SpanBuffer_spec = {
+    .name = "asynchooks._native.SpanBuffer",
+    .basicsize = sizeof(SpanBuffer),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = SpanBuffer_slots,
+};
+
+PyObject *
+span_buffer_set(PyObject *module, PyObject *buffer)
+{
+    if (buffer != Py_None && !Py_IS_TYPE(buffer, buffer_type)) {
+        PyErr_Format(PyExc_TypeError, "%R is no SpanBuffer", buffer);
+        return NULL;
+    }
+    PyObject *found = buffer != Py_None ? Py_NewRef(buffer) : NULL; /* owned */
+    atomic_store(&current, found != NULL ? ((SpanBuffer *)found)->wakeup : NULL);
+    Py_XSETREF(span_buffer, found);
+    Py_RETURN_NONE;
+}
+
+int
+span_buffer_add_type(PyObject *module)
+{
+    buffer_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &SpanBuffer_spec, NULL);
+    return buffer_type != NULL ? PyModule_AddType(module, buffer_type) : -1;
+}

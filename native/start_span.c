@@ -1,0 +1,138 @@
+#include "start_span.h"
+#include "arguments.h"
+#include "core.h"
+#include "scopes.h"
+#include "spans.h"
+
+/* Owned, or NULL before tracing/current.py is imported: a dict of async id to (its span, the span
+   at birth). */
+static PyObject *task_spans = NULL;
+
+PyObject *
+start_span_set_tasks(PyObject *module, PyObject *tasks)
+{
+    if (!PyDict_CheckExact(tasks)) {
+        PyErr_Format(PyExc_TypeError, "expected a dict, got %R", tasks);
+        return NULL;
+    }
+    Py_XSETREF(task_spans, Py_NewRef(tasks));
+    Py_RETURN_NONE;
+}
+
+/* Returns: the span that what runs in a scope belongs to, new, or None, or NULL with an exception
+   set. May run Python code: no. */
+static PyObject *
+find_current(const Scope *scope)
+{
+    PyObject *span = Py_NewRef(scope->span != NULL ? scope->span : Py_None); /* owned */
+    if (span == Py_None || task_spans == NULL || PyDict_GET_SIZE(task_spans) == 0) {
+        return span;
+    }
+    PyObject *id = PyLong_FromUnsignedLongLong(execution_async_id()); /* owned */
+    PyObject *entry =
+        id != NULL ? PyDict_GetItemWithError(task_spans, id) : NULL; /* borrowed */
+    Py_XDECREF(id);
+    /* One that has entered a scope of its own since its birth runs for that. */
+    if (entry != NULL && PyTuple_Check(entry) && PyTuple_GET_SIZE(entry) == 2 &&
+        PyTuple_GET_ITEM(entry, 1) == span) {
+        Py_SETREF(span, Py_NewRef(PyTuple_GET_ITEM(entry, 0)));
+    } else if (PyErr_Occurred()) {
+        Py_CLEAR(span);
+    }
+    return span;
+}
+
+PyObject *
+start_span_current(PyObject *module, PyObject *unused)
+{
+    Scope *scope = scope_current(); /* owned */
+    if (scope == NULL) {
+        return NULL;
+    }
+    PyObject *span = find_current(scope);
+    Py_DECREF(scope);
+    return span;
+}
+
+PyObject *
+start_span_recording(PyObject *module, PyObject *unused)
+{
+    Scope *scope = scope_current(); /* owned */
+    if (scope == NULL) {
+        return NULL;
+    }
+    PyObject *span =
+        scope->is_suppressed ? Py_NewRef(Py_None) : find_current(scope); /* owned */
+    Py_DECREF(scope);
+    if (span != NULL && span != Py_None &&
+        (!span_check(span) || !((Span *)span)->is_sampled)) {
+        Py_SETREF(span, Py_NewRef(Py_None));
+    }
+    return span;
+}
+
+/* Marks a span that starts below one that has ended: what goes on after a request, or a task, and
+   which nobody waits for. Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+mark_late(PyObject *span, PyObject *parent)
+{
+    PyObject *done = PyObject_CallMethod(
+        span, "set_attribute", "sO", "asynchooks.outlives_parent", Py_True); /* owned */
+    PyObject *context =
+        done != NULL ? PyObject_GetAttrString(parent, "context") : NULL; /* owned */
+    Py_XDECREF(done);
+    PyObject *linked = context != NULL
+                           ? PyObject_CallMethod(span, "add_link", "O", context)
+                           : NULL; /* owned */
+    Py_XDECREF(context);
+    Py_XDECREF(linked);
+    return linked != NULL ? 0 : -1;
+}
+
+static Signature signature = {
+    .function = "start_span",
+    .required = 1,
+    .positional = 1,
+    .count = 6,
+    .names = {"name", "kind", "attributes", "parent", "start_time", "scope"},
+};
+
+PyObject *
+start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *values[MAXIMUM_PARAMETERS]; /* borrowed */
+    if (arguments_bind(&signature, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    Scope *scope = scope_current(); /* owned */
+    if (scope == NULL) {
+        return NULL;
+    }
+    bool is_suppressed = scope->is_suppressed;
+    PyObject *parent =
+        values[3] != NULL ? Py_NewRef(values[3]) : find_current(scope); /* owned */
+    Py_DECREF(scope);
+    if (parent == NULL) {
+        return NULL;
+    }
+    if (span_check(parent) && span_has_unsampled_children((Span *)parent)) {
+        return parent; /* nothing is known of either that would tell them apart */
+    }
+    SpanOptions options = {
+        .kind = values[1],
+        .attributes = values[2],
+        .parent = parent,
+        .request = span_check(parent) ? ((Span *)parent)->request : NULL,
+        .start_time = values[4],
+        .scope = values[5],
+        .wants_site = true,
+        .is_suppressed = is_suppressed,
+    };
+    PyObject *span = span_begin(span_type, values[0], &options);
+    if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
+        ((Span *)parent)->is_sampled && mark_late(span, parent) < 0) {
+        Py_CLEAR(span);
+    }
+    Py_DECREF(parent);
+    return span;
+}

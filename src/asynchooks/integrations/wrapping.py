@@ -1,0 +1,75 @@
+"""How the integrations wrap: with the core's `Wrapper`, which leaves no frame of ours, and calls
+through where a helper of ours fails."""
+
+from __future__ import annotations
+
+import contextvars
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from asynchooks import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Wrap = Callable[[Any], Any]
+
+__all__ = (
+    "binding",
+    "calling",
+    "in_a_copy",
+    "in_context",
+    "in_no_context",
+    "through",
+    "with_arguments",
+)
+
+
+def with_arguments(helper: Callable[..., tuple[tuple[Any, ...], dict[str, Any]] | None]) -> Wrap:
+    """Before the call, `helper(*args, **kwargs)` says which arguments it gets; None: its own."""
+    return partial(_native.Wrapper, action="arguments", helper=helper)
+
+
+def in_context(helper: Callable[..., contextvars.Context | None]) -> Wrap:
+    """The call runs in a copy of what `helper(*args, **kwargs)` says; None: of no other context."""
+    return partial(_native.Wrapper, action="context", helper=helper)
+
+
+def calling(then: Callable[..., None]) -> Wrap:
+    """After the call, `then(result, *args, **kwargs)`."""
+    return lambda original: _native.Wrapper(original, "call", then=then)
+
+
+def through(helper: Callable[..., Any]) -> Wrap:
+    """In the place of the call, `helper(original, *args, **kwargs)`."""
+    return partial(_native.Wrapper, action="through", helper=helper)
+
+
+def _here(*args: Any, **kwargs: Any) -> contextvars.Context:
+    return contextvars.copy_context()
+
+
+# One request, or one job: what it sets is gone when it returns.
+in_a_copy: Wrap = in_context(_here)
+
+
+def _nowhere(*args: Any, **kwargs: Any) -> contextvars.Context:
+    return contextvars.Context()
+
+
+# What outlives the request that happens to come first: it shall hold nothing of that.
+in_no_context: Wrap = in_context(_nowhere)
+
+
+def binding(position: int) -> Wrap:
+    """The function that is the argument at `position` will run in a copy of the caller's context.
+    To whoever gets it, it is the function."""
+
+    def bind(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if len(args) <= position or not callable(args[position]):
+            return None
+        context = contextvars.copy_context()
+        bound = _native.Wrapper(args[position], "context", helper=context)
+        return (*args[:position], bound, *args[position + 1 :]), kwargs
+
+    return with_arguments(bind)

@@ -1,0 +1,78 @@
+"""Writing spans to standard output: one line each, for people."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from asynchooks.tracing.otlp_json import request_as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ("ConsoleWriter", "format_span")
+
+_KINDS = ("", "internal", "server", "client", "producer", "consumer")
+_STATUSES = ("", " ok", " error")
+
+
+class ConsoleWriter:
+    """Prints to what `sys.stdout` is when it prints."""
+
+    def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
+        """Print `body`. Returns `count`, or 0 where standard output is closed or full."""
+        lines = [
+            format_span(span) + "\n"
+            for resource in request_as_json(body)["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        ]
+        try:
+            sys.stdout.write("".join(lines))
+            sys.stdout.flush()
+        except (OSError, ValueError, AttributeError):  # closed, full, or there is none
+            return 0
+        return count
+
+    def close(self) -> None:
+        """Standard output is not ours to close."""
+
+
+def format_span(span: dict[str, Any]) -> str:
+    """A span of OTLP/JSON as one line: when, how long, what, where it belongs, how it went."""
+    start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+    status = span.get("status", {})
+    parts = [
+        datetime.fromtimestamp(start / 1e9, UTC).strftime("%H:%M:%S.%f")[:-3],
+        f"{(end - start) / 1e6:9.3f} ms",
+        f"{_KINDS[span.get('kind', 0)]:8}",
+        _one_line(span.get("name", "")) + _STATUSES[status.get("code", 0)],
+    ]
+    if status.get("message"):
+        parts.append(f"({_one_line(status['message'])})")
+    parts += (
+        f"{_one_line(pair['key'])}={_one_line(_plain(pair['value']))}"
+        for pair in span.get("attributes", ())
+    )
+    if span.get("events"):
+        parts.append("events=" + ",".join(_one_line(e.get("name", "")) for e in span["events"]))
+    parts.append(f"trace={span['traceId']} span={span['spanId']}")
+    if "parentSpanId" in span:
+        parts.append(f"parent={span['parentSpanId']}")
+    return " ".join(parts)
+
+
+def _plain(value: dict[str, Any]) -> object:
+    for kind, content in value.items():
+        if kind == "arrayValue":
+            return [_plain(item) for item in content.get("values", ())]
+        if kind == "kvlistValue":
+            return {pair["key"]: _plain(pair["value"]) for pair in content.get("values", ())}
+        return content
+    return None
+
+
+def _one_line(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -1,0 +1,69 @@
+"""Writing spans to a file: one OTLP/JSON ExportTraceServiceRequest a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from asynchooks._reporting import logger
+from asynchooks.tracing.otlp_json import request_as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ("FileWriter",)
+
+_WARNING_INTERVAL = 60.0
+
+
+class FileWriter:
+    """Appends to one file, which processes may share: a line is one write. Where the disk is full,
+    or the file cannot be opened, the batch is lost, and the next one is tried anew."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._is_torn = False  # the last line is not whole
+        self._warned_at = float("-inf")
+
+    def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
+        """Append `body`. Returns `count`, or 0 where that failed."""
+        line = json.dumps(request_as_json(body), ensure_ascii=False, separators=(",", ":"))
+        try:
+            self._write(line.encode() + b"\n")
+        except OSError as exc:
+            self.close()
+            self._warn(exc)
+            return 0
+        return count
+
+    def close(self) -> None:
+        """Close the file. It is opened again when there is something to write."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, line: bytes) -> None:
+        if self._file is None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._file = os.open(self._path, flags, 0o644)
+        if self._is_torn:
+            line = b"\n" + line
+        rest = memoryview(line)
+        while rest:
+            written = os.write(self._file, rest)
+            self._is_torn = written < len(rest)
+            rest = rest[written:]
+
+    def _warn(self, exc: OSError) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= _WARNING_INTERVAL:
+            self._warned_at = now
+            logger.warning(
+                "asynchooks cannot write spans to %s (%s); they are dropped and counted until it "
+                "can. Make room, or set ASYNCHOOKS_TRACES_FILE",
+                self._path,
+                exc,
+            )
