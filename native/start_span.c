@@ -82,7 +82,7 @@ mark_late(PyObject *span, PyObject *parent)
         done != NULL ? PyObject_GetAttrString(parent, "context") : NULL; /* owned */
     Py_XDECREF(done);
     PyObject *linked = context != NULL
-                           ? PyObject_CallMethod(span, "add_link", "O", context)
+                           ? PyObject_CallMethod(span, "add_link", "(O)", context)
                            : NULL; /* owned */
     Py_XDECREF(context);
     Py_XDECREF(linked);

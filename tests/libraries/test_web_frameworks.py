@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp.web
-import django
-import django.conf
-import django.core.asgi
-import django.core.wsgi
-import django.http
-import django.urls
+import django  # type: ignore[import-untyped]
+import django.conf  # type: ignore[import-untyped]
+import django.core.asgi  # type: ignore[import-untyped]
+import django.core.wsgi  # type: ignore[import-untyped]
+import django.http  # type: ignore[import-untyped]
+import django.urls  # type: ignore[import-untyped]
 import flask
 import httpx
 import litestar
@@ -28,8 +28,8 @@ import tornado.netutil
 import tornado.routing
 import tornado.web
 import uvicorn
-from django.core.handlers.base import BaseHandler
-from litestar.params import FromPath
+from django.core.handlers.base import BaseHandler  # type: ignore[import-untyped]
+from litestar.params import FromPath  # noqa: TC002 -- Litestar looks it up
 from sanic.server.protocols.http_protocol import HttpProtocol
 from tests.libraries.test_wsgi import get as get_once
 from tests.libraries.test_wsgi import serve as serve_wsgi

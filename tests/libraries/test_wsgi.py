@@ -15,7 +15,7 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-import waitress.server
+import waitress.server  # type: ignore[import-untyped]
 import werkzeug.serving
 
 from asynchooks import libraries

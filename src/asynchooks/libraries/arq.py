@@ -1,5 +1,5 @@
-"""arq: enqueueing a job is a span, whose context travels in the job's record; each run of a job is a
-request of its own, linked to who has enqueued it."""
+"""arq: enqueueing a job is a span, whose context travels in the job's record; each run of a job is
+a request of its own, linked to who has enqueued it."""
 
 from __future__ import annotations
 

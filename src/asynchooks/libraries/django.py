@@ -21,7 +21,7 @@ SUPPORTED = ("3.2", "7")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    from django.core.handlers import exception  # the application has imported it
+    from django.core.handlers import exception  # type: ignore[import-untyped] # the application has imported it
 
     patches.wrap(module.BaseHandler, "resolve_request", _make_resolve_request)
     patches.wrap(exception, "handle_uncaught_exception", _make_handle_uncaught_exception)

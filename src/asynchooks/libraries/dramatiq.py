@@ -1,5 +1,5 @@
-"""dramatiq: sending a message is a span, whose context travels in the message's options; each run of
-an actor in a worker is a request of its own, linked to who has sent it."""
+"""dramatiq: sending a message is a span, whose context travels in the message's options; each run
+of an actor in a worker is a request of its own, linked to who has sent it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _ARITIES = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    from grpc import _channel  # the application has imported grpc
+    from grpc import _channel  # type: ignore[import-untyped] # the application has imported grpc
 
     for name in (*_ARITIES, "SingleThreadedUnaryStream"):
         owner = getattr(_channel, f"_{name}MultiCallable", None)
@@ -109,7 +109,7 @@ def _end_with(span: Span, result: Any) -> None:
 
 
 def _finish(span: Span, call: Any) -> None:
-    status = call.code() if hasattr(call, "code") else None
+    status: Any = call.code() if hasattr(call, "code") else None
     if hasattr(status, "send"):  # asyncio's, of a call that is done
         try:
             status.send(None)

@@ -1,5 +1,5 @@
-"""gRPC's servers, sync and asyncio: each call is a request of its own, from its handler's first line
-to its last message. It is seen by an interceptor, the outermost of each server."""
+"""gRPC's servers, sync and asyncio: each call is a request of its own, from its handler's first
+line to its last message. It is seen by an interceptor, the outermost of each server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUPPORTED = ("1.50", "2")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    from grpc import _server  # the application has imported grpc
+    from grpc import _server  # type: ignore[import-untyped] # the application has imported grpc
 
     interceptor = _make_interceptor(module)
     patches.wrap(

@@ -1,5 +1,5 @@
-"""http.client, and with it urllib.request: every request that leaves, each redirect for itself, with
-the trace and the request id in its headers. The span ends when the answer's headers are there.
+"""http.client, and with it urllib.request: every request that leaves, each redirect for itself,
+with the trace and the request id in its headers. The span ends when the answer's headers are there.
 
 Clients that are built on its connections and send by `putrequest` (urllib3) have their own spans.
 """
@@ -35,8 +35,10 @@ def install(patches: Patches, module: ModuleType) -> None:
 def _make_request(original: Any) -> Any:
     @functools.wraps(original)
     def request(
-        self: Any, method: str, url: str, body: Any = None, headers: Any = {}, **kwargs: Any
+        self: Any, method: str, url: str, body: Any = None, headers: Any = None, **kwargs: Any
     ) -> Any:
+        if headers is None:
+            headers = {}
         outgoing = guarded(original, _begin, self, method, url, headers)
         span = None
         if outgoing is not None:

@@ -1,5 +1,5 @@
-"""A request that comes in, and the answer to it. Alike for every kind of server; each file says what
-came, what was answered, and when the last byte was.
+"""A request that comes in, and the answer to it. Alike for every kind of server; each file says
+what came, what was answered, and when the last byte was.
 
 A request always starts a new root here, whatever the context says: on a kept connection, asyncio
 may hand the context of the previous request to the next one (cpython#140947).
