@@ -23,14 +23,16 @@ SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' 
 	$(shell find src/asynchooks/viewer/static -type f 2>/dev/null) \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: help demo test test-all test-fast test-model test-cpython test-sanitized test-stress \
-	test-page soak lint format bench bench-spans bench-storages page screenshots build lock clean
+.PHONY: help demo test test-all test-fast test-oldest test-model test-cpython test-sanitized \
+	test-stress test-page soak lint format bench bench-requests bench-spans bench-storages page \
+	screenshots build lock clean
 
 help:
 	@echo 'make demo            the example service, traffic, and the page (ONCE=1: one round, then end)'
 	@echo 'make test            the whole test suite; PYTHONS="python3.12 ..." runs its fast part there too'
 	@echo 'make test-all        the whole suite, and its fast part on every other Python that is found'
 	@echo 'make test-fast       the tests that start no server'
+	@echo 'make test-oldest     the tests of libraries, with the oldest releases that are supported'
 	@echo 'make test-model      random programs against the model; EXAMPLES=20000'
 	@echo 'make test-cpython    the tests of asyncio that come with Python, with the engine on'
 	@echo 'make test-sanitized  the C core under AddressSanitizer; needs gcc'
@@ -40,6 +42,7 @@ help:
 	@echo 'make lint            ruff, mypy --strict, clang-format'
 	@echo 'make format          let ruff and clang-format write what they ask for'
 	@echo 'make bench           what asynchooks costs, against plain asyncio; BENCH_ARGS="--help"'
+	@echo 'make bench-requests  what tracing costs a service, against OpenTelemetry, ddtrace and Sentry'
 	@echo 'make bench-spans     what a span costs, against OpenTelemetry and ddtrace'
 	@echo 'make bench-storages  what AsyncLocalStorage costs, against context variables by hand'
 	@echo 'make page            build the page from ui/; needs Node'
@@ -60,6 +63,21 @@ test-all:
 
 test-fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+# On the oldest Python: newer ones have no wheels of them. Old releases warn of what Python has
+# deprecated since. The servers keep to the newest ones.
+test-oldest: .venv-oldest/.installed $(VENV)/.dependencies
+	ASYNCHOOKS_TEST_SERVER_PYTHON=$(abspath $(BIN)/python) .venv-oldest/bin/python -m pytest \
+		-W ignore::DeprecationWarning tests/libraries $(PYTEST_ARGS)
+
+.venv-oldest/.installed: requirements/oldest.txt $(SOURCES)
+	"$$(scripts/find-python python3.11)" -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement requirements/oldest.txt
+	rm -rf build/lib* build/bdist* build/temp*
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps --force-reinstall .
+	@touch $@
 
 # Random programs: the C core against the model of its semantics, of each loop so many.
 EXAMPLES ?= 20000
@@ -122,6 +140,9 @@ bench: $(VENV)/.installed
 
 bench-spans: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.spans $(BENCH_ARGS)
+
+bench-requests: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.requests $(BENCH_ARGS)
 
 bench-storages: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.storages $(BENCH_ARGS)

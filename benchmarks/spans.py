@@ -125,9 +125,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         statistics.median(found[side]) for side in (INERT, OURS, Side("asynchooks", UNSAMPLED))
     )
     print(
-        f"\n  The calls alone, of methods that do nothing, cost {calls:.0f} ns. Beyond them"
-        f"\n  one sampled costs {sampled - calls:.0f} ns,"
-        f" one not sampled {unsampled - calls:.0f} ns."
+        f"\n  The calls alone, of methods that do nothing, cost {calls:.0f} ns. Beyond them one"
+        f"\n  sampled costs {sampled - calls:.0f} ns, one not sampled {unsampled - calls:.0f} ns."
     )
 
 

@@ -245,6 +245,7 @@ jobs_add_type(PyObject *module)
     str_dns_lookup = PyUnicode_InternFromString("DNSLookup");
     job_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Job_spec,
                                                         (PyObject *)resources_type());
+    resources_keep_dead(job_type);
     return str_fn != NULL && str_task != NULL && str_prepare_context != NULL &&
                    str_executor_job != NULL && str_dns_lookup != NULL && job_type != NULL
                ? 0

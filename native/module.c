@@ -13,12 +13,14 @@
 #include "jobs.h"
 #include "live.h"
 #include "otlp.h"
+#include "otlp_json.h"
 #include "protocols.h"
 #include "random_ids.h"
 #include "scopes.h"
 #include "records.h"
 #include "registry.h"
 #include "resources.h"
+#include "scopes.h"
 #include "sites.h"
 #include "snapshot.h"
 #include "span_buffer.h"
@@ -27,6 +29,7 @@
 #include "start_span.h"
 #include "steps.h"
 #include "storages.h"
+#include "store_scopes.h"
 #include "tasks.h"
 #include "termination.h"
 #include "tracked.h"
@@ -491,6 +494,19 @@ own_methods(PyObject *module, PyObject *subclass)
     return Py_NewRef(subclass);
 }
 
+static PyObject *
+watch_scopes(PyObject *module, PyObject *args)
+{
+    /* Borrowed. */
+    PyObject *entered, *left;
+    if (!PyArg_ParseTuple(args, "OO:watch_scopes", &entered, &left)) {
+        return NULL;
+    }
+    store_scopes_watch(entered != Py_None ? entered : NULL,
+                       left != Py_None ? left : NULL);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"configure", configure, METH_VARARGS,
      "Learn what the core needs to know of this interpreter from three probes."},
@@ -554,6 +570,8 @@ static PyMethodDef functions[] = {
      "Have each greenlet of this type made in a copy of its maker's context; None: not."},
     {"set_type_attribute", py_set_type_attribute, METH_VARARGS,
      "Set an attribute of any type, immutable ones too."},
+    {"watch_scopes", watch_scopes, METH_VARARGS,
+     "Have two functions told of uses that generators begin and end; None: nobody."},
     {"own_methods", own_methods, METH_O,
      "Give a subclass of Storage its methods as its own, and return it."},
     {"delete_type_attribute", py_delete_type_attribute, METH_VARARGS,
@@ -570,6 +588,8 @@ static PyMethodDef functions[] = {
      "Call a function with every span that ends."},
     {"set_span_buffer", span_buffer_set, METH_O,
      "Say where ended spans are encoded to; None: nowhere."},
+    {"request_as_json", otlp_json_of_request, METH_O,
+     "OTLP/JSON of a request that SpanBuffer.take() has given."},
     {"encode_resource", otlp_encode_resource, METH_O,
      "The resource of a batch, for SpanBuffer.take()."},
     {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,
@@ -625,7 +645,8 @@ module_exec(PyObject *module)
         wrappers_add_type(module) < 0 || protocols_add_type(module) < 0 ||
         forks_prepare() < 0 || scopes_add_type(module) < 0 ||
         spans_add_type(module) < 0 || span_buffer_add_type(module) < 0 ||
-        storages_add_types(module) < 0 || contexts_add_type(module) < 0) {
+        storages_add_types(module) < 0 || store_scopes_add_types(module) < 0 ||
+        contexts_add_type(module) < 0) {
         return -1;
     }
     return 0;

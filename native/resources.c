@@ -1,10 +1,12 @@
 #include "resources.h"
 #include "compat.h"
+#include "free_list.h"
 #include "hooks.h"
 #include "live.h"
 #include "steps.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <structmember.h>
 
 typedef struct Resource {
@@ -70,6 +72,31 @@ error:
     return NULL;
 }
 
+/* Of this type, which has nothing of its own, the dead are kept. Owned by who said so. */
+static PyTypeObject *kept_type = NULL;
+static FreeList free_kept;
+
+void
+resources_keep_dead(PyTypeObject *type)
+{
+    kept_type = type;
+}
+
+/* Returns: new, all NULL and zero; or NULL with MemoryError set. */
+static Resource *
+allocate(PyTypeObject *type)
+{
+    if (type != kept_type) {
+        return (Resource *)type->tp_alloc(type, 0);
+    }
+    PyObject *self = free_list_take(&free_kept, type);
+    if (self != NULL) {
+        memset((char *)self + sizeof(PyObject), 0, sizeof(Resource) - sizeof(PyObject));
+        PyObject_GC_Track(self);
+    }
+    return (Resource *)self;
+}
+
 PyTypeObject *
 resources_type(void)
 {
@@ -92,7 +119,7 @@ PyObject *
 resources_make(PyTypeObject *type, Kind kind, PyObject *type_name, PyObject *subject,
                PyObject *owner, PyObject *inner)
 {
-    Resource *self = (Resource *)type->tp_alloc(type, 0);
+    Resource *self = allocate(type);
     if (self == NULL) {
         return NULL;
     }
@@ -166,6 +193,10 @@ Resource_dealloc(Resource *self)
     }
     (void)Resource_clear(self);
     Py_CLEAR(self->type_name);
+    if (type == kept_type) {
+        free_list_put(&free_kept, (PyObject *)self);
+        return;
+    }
     type->tp_free(self);
     Py_DECREF(type);
 }

@@ -24,6 +24,9 @@ PyObject *resources_make(PyTypeObject *type, Kind kind, PyObject *type_name,
 PyObject *resources_run_once(PyObject *op, PyObject *fn, PyObject *const *args,
                              size_t nargsf, PyObject *kwnames);
 
+/* Has the memory of dead objects of `type`, a subclass that adds nothing to Resource, used again. */
+void resources_keep_dead(PyTypeObject *type);
+
 /* Returns: the context that a Resource was made in, borrowed. */
 PyObject *resources_context_of(PyObject *op);
 

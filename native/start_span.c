@@ -71,22 +71,25 @@ start_span_recording(PyObject *module, PyObject *unused)
     return span;
 }
 
-/* Marks a span that starts below one that has ended: what goes on after a request, or a task, and
-   which nobody waits for. Returns: 0, or -1 with an exception set. May run Python code: yes. */
+/* Marks a span whose parent is over: what goes on after a request, or a task, and nobody waits for.
+   Returns: 0, or -1 with an exception set. May run Python code: yes. */
 static int
 mark_late(PyObject *span, PyObject *parent)
 {
-    PyObject *done = PyObject_CallMethod(
-        span, "set_attribute", "sO", "asynchooks.outlives_parent", Py_True); /* owned */
-    PyObject *context =
-        done != NULL ? PyObject_GetAttrString(parent, "context") : NULL; /* owned */
-    Py_XDECREF(done);
-    PyObject *linked = context != NULL
-                           ? PyObject_CallMethod(span, "add_link", "(O)", context)
-                           : NULL; /* owned */
+    int status = -1;
+    PyObject *context = PyObject_GetAttrString(parent, "context"); /* owned */
+    PyObject *result = PyObject_CallMethod(span, "set_attribute", "sO",
+                                           "asynchooks.outlives_parent", Py_True);
+    if (context == NULL || result == NULL) {
+        goto error;
+    }
+    /* In parentheses: a context is a tuple, which would be taken for all the arguments. */
+    Py_SETREF(result, PyObject_CallMethod(span, "add_link", "(O)", context));
+    status = result != NULL ? 0 : -1;
+error:
     Py_XDECREF(context);
-    Py_XDECREF(linked);
-    return linked != NULL ? 0 : -1;
+    Py_XDECREF(result);
+    return status;
 }
 
 static Signature signature = {
@@ -130,7 +133,7 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     };
     PyObject *span = span_begin(span_type, values[0], &options);
     if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
-        ((Span *)parent)->is_sampled && mark_late(span, parent) < 0) {
+        ((Span *)span)->is_sampled && mark_late(span, parent) < 0) {
         Py_CLEAR(span);
     }
     Py_DECREF(parent);

@@ -26,8 +26,8 @@ static PyObject *carry_name = NULL;       /* owned: str */
 
 /* ---- Entry ------------------------------------------------------------------------- */
 
-static PyObject *
-make_entry(PyObject *store, PyObject *use)
+PyObject *
+storages_make_entry(PyObject *store, PyObject *use)
 {
     Entry *self = PyObject_GC_New(Entry, entry_type);
     if (self == NULL) {
@@ -39,15 +39,16 @@ make_entry(PyObject *store, PyObject *use)
     return (PyObject *)self;
 }
 
-static PyObject *
-Entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+bool
+storages_is_entry(PyObject *value)
 {
-    /* Borrowed. */
-    PyObject *store, *use;
-    if (!PyArg_ParseTuple(args, "OO:Entry", &store, &use)) {
-        return NULL;
-    }
-    return make_entry(store, use);
+    return Py_IS_TYPE(value, entry_type);
+}
+
+PyObject *
+storages_use_of(PyObject *entry)
+{
+    return ((Entry *)entry)->use;
 }
 
 static int
@@ -59,20 +60,13 @@ Entry_traverse(Entry *self, visitproc visit, void *arg)
     return 0;
 }
 
-static int
-Entry_clear(Entry *self)
-{
-    Py_CLEAR(self->store);
-    Py_CLEAR(self->use);
-    return 0;
-}
-
 static void
 Entry_dealloc(Entry *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    (void)Entry_clear(self);
+    Py_CLEAR(self->store);
+    Py_CLEAR(self->use);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -86,9 +80,7 @@ static PyMemberDef Entry_members[] = {
 
 static PyType_Slot Entry_slots[] = {
     {Py_tp_doc, "A store that a scope has put in force."},
-    {Py_tp_new, Entry_new},
     {Py_tp_traverse, Entry_traverse},
-    {Py_tp_clear, Entry_clear},
     {Py_tp_dealloc, Entry_dealloc},
     {Py_tp_members, Entry_members},
     {0, NULL},
@@ -97,7 +89,7 @@ static PyType_Slot Entry_slots[] = {
 static PyType_Spec Entry_spec = {
     .name = "asynchooks._native.Entry",
     .basicsize = sizeof(Entry),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = Entry_slots,
 };
 
@@ -219,7 +211,7 @@ Storage_enter_with(Storage *self, PyObject *store)
         return NULL;
     }
     if (value != NULL && Py_IS_TYPE(value, entry_type)) {
-        entry = make_entry(store, ((Entry *)value)->use);
+        entry = storages_make_entry(store, ((Entry *)value)->use);
         if (entry == NULL) {
             goto error;
         }
@@ -394,6 +386,19 @@ static PyType_Spec Storage_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
     .slots = Storage_slots,
 };
+
+PyObject *
+storages_variable(PyObject *storage)
+{
+    return PyObject_TypeCheck(storage, storage_type) ? ((Storage *)storage)->variable
+                                                     : NULL;
+}
+
+PyObject *
+storages_missing(void)
+{
+    return missing;
+}
 
 /* The interpreter calls a C method without detours where the object is of the very class that
    the method is of: a subclass is to have methods of its own.

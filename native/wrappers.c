@@ -295,8 +295,8 @@ act_done_callback(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject 
 {
     Py_ssize_t total =
         PyVectorcall_NARGS(nargsf) + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
-    if (total != 2 || PyVectorcall_NARGS(nargsf) < 1 || !PyCallable_Check(args[1]) ||
-        !is_pending(args[0])) {
+    if (!core.is_enabled || total != 2 || PyVectorcall_NARGS(nargsf) < 1 ||
+        !PyCallable_Check(args[1]) || !is_pending(args[0])) {
         return wrapper_call_original(self, args, nargsf, kwnames);
     }
     PyObject *result = NULL;

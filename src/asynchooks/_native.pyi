@@ -4,7 +4,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, ContextVar
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, final
 
 from asynchooks.tracing.request import Request
@@ -30,6 +30,8 @@ __all__ = (
     "Span",
     "SpanBuffer",
     "Storage",
+    "StoreScope",
+    "Use",
     "Wrapper",
     "after_fork_in_child",
     "async_id_of",
@@ -65,6 +67,7 @@ __all__ = (
     "outermost_context",
     "own_methods",
     "release_termination",
+    "request_as_json",
     "restore_termination",
     "root_async_id",
     "set_greenlet_type",
@@ -89,6 +92,7 @@ __all__ = (
     "track",
     "trigger_async_id",
     "uninstall_callbacks",
+    "watch_scopes",
 )
 
 # Every kind of resource, by name; the index is the kind's number in the core.
@@ -126,6 +130,11 @@ def become_again(
     frame: int, is_pushed: int, async_id: int, created_by: int, root: int, /
 ) -> None: ...
 def contexts_of(resource: object, /) -> list[Context]: ...
+def watch_scopes(
+    entered: Callable[[Use, FrameType], object] | None,
+    left: Callable[[Use], object] | None,
+    /,
+) -> None: ...
 def own_methods(subclass: _Class, /) -> _Class: ...
 def origin(maker: object | None, /) -> tuple[int, int, int]: ...
 def track(
@@ -181,6 +190,7 @@ def release_termination() -> None: ...
 def is_terminating() -> bool: ...
 def mark_delivered() -> None: ...
 def encode_resource(attributes: Mapping[str, AttributeValue], /) -> bytes: ...
+def request_as_json(request: bytes, /) -> bytes: ...
 def encode_scope(
     name: str,
     version: str = ...,
@@ -345,8 +355,23 @@ class Storage:
 @final
 class Entry:
     store: Any
-    use: Any
-    def __new__(cls, store: object, use: object, /) -> Entry: ...
+
+class StoreScope:
+    def __new__(cls, storage: Storage, store: object, /) -> Self: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Use:
+    generator: FrameType | None
+    def suspend(self) -> None: ...
+    def resume(self) -> None: ...
 
 @final
 class ContextState:

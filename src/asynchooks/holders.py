@@ -73,7 +73,8 @@ def held(storage: AsyncLocalStorage[T], *, store: T = _ANY, ended: bool = False)
         ended: only what is left of work that is over: of requests that have ended, and, below what
             is no request, of roots that are gone.
 
-    Any thread. Costs about 1.5 µs for each live resource, while other threads may run.
+    Any thread. Costs 0.5 µs for each live resource and 2 more for each that is found, while other
+    threads may run.
     """
     rows = _native.snapshot(kinds_mask(_native.KINDS), 0)
     found: list[Holder[T]] = []

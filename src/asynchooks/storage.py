@@ -67,7 +67,10 @@ class AsyncLocalStorage(_native.Storage, Generic[T]):
         super().__init__(name, default)
         if portable:
             if not name:
-                raise ValueError("a portable storage has no `name`, by which others know it")
+                raise ValueError(
+                    "a portable storage has no name, expected `name=`: other processes find it "
+                    "by that"
+                )
             portables.register(self)
 
     def __repr__(self) -> str:

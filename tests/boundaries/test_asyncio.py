@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # what `signal` is over
 import asyncio
 import atexit
 import contextvars
@@ -474,6 +475,38 @@ def test_k10_signal_handler(engine: None, both: Both) -> None:
         assert signal.signal(signal.SIGUSR2, before) is handler
 
 
+def test_k10_a_loop_s_own_handler_is_left_alone(engine: None, run: Run) -> None:
+    registered: list[Any] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR2, int)
+        registered.append(_signal.getsignal(signal.SIGUSR2))
+        loop.remove_signal_handler(signal.SIGUSR2)
+
+    run(main())
+    assert type(registered[0]).__name__ != "Wrapper"
+
+
+def test_k10_what_somebody_has_kept_calls_through(both: Both) -> None:
+    """`from signal import signal`, say, while the engine was on."""
+    asynchooks.enable()
+    kept, register = signal.signal, atexit.register
+    asynchooks.disable()
+    assert kept is not signal.signal
+
+    def handler(number: int, frame: object) -> None:
+        raise AssertionError("not called")
+
+    before = kept(signal.SIGUSR2, handler)
+    try:
+        assert _signal.getsignal(signal.SIGUSR2) is handler
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert register(handler) is handler
+    atexit.unregister(handler)
+
+
 def test_k22_finalize(engine: None, both: Both) -> None:
     seen: list[Any] = []
 
@@ -572,7 +605,7 @@ def test_k11_cancelled_timer(engine: None, run: Run, both: Both) -> None:
     run(main())
 
 
-@pytest.mark.impossible("Task.get_context() gives it to whoever has the task")
+@pytest.mark.impossible("from 3.12 on Task.get_context() gives it to whoever has the task")
 def test_k13_finished_task(engine_on_or_off: None, run: Run, both: Both) -> None:
     async def main() -> None:
         async def request() -> weakref.ref[Value]:

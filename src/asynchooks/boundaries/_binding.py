@@ -16,8 +16,10 @@ __all__ = ("bind_argument", "bind_to", "unbound")
 def bind_to(context: contextvars.Context, fn: Any, action: str = "context") -> Any:
     """`fn`, each call of it in a copy of `context`; as a "job" with what the thread that calls it
     has set beside. What cannot be called stays as it is: the error is for whoever gets it to
-    raise."""
-    return _native.Wrapper(fn, action, helper=context) if callable(fn) else fn
+    raise. So does everything once the engine is off: somebody may have kept a patched function."""
+    if not callable(fn) or not _native.is_enabled():
+        return fn
+    return _native.Wrapper(fn, action, helper=context)
 
 
 def bind_argument(

@@ -19,15 +19,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from asynchooks import _native
 from asynchooks._reporting import report_once
-from asynchooks.context import scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
+    from asynchooks._native import Use
     from asynchooks._patching import Patches
-    from asynchooks.context.scopes import Use
 
 __all__ = ("DOES", "NAME", "install")
 
@@ -57,8 +57,28 @@ def install(patches: Patches) -> None:
     """Isolate generators, from the first one on that opens a scope."""
     if _monitoring is not None:
         isolation = _Isolation()
-        scopes.watch(isolation.entered, isolation.left)
+        _native.watch_scopes(isolation.entered, isolation.left)
         patches.on_undo(isolation.end)
+
+
+def _event(told: Callable[[_Isolation, FrameType], None]) -> Callable[..., None]:
+    """A callback for `sys.monitoring`, which is told of the frame that the event is of."""
+
+    def callback(self: _Isolation, *event: object) -> None:
+        try:
+            told(self, sys._getframe(1))
+        except Exception:
+            _report()
+
+    return callback
+
+
+def _report() -> None:
+    report_once(
+        "boundaries.generators.trouble",
+        "a generator may have lost its scope, or lent it to who steps it",
+        exc_info=True,
+    )
 
 
 class _Owner:
@@ -103,9 +123,14 @@ class _Isolation:
 
     def entered(self, use: Use, frame: FrameType) -> None:
         """A scope was opened by `frame`."""
-        generator = _generator_of(frame)
-        if generator is None or not self._begin():
-            return
+        try:
+            generator = _generator_of(frame)
+            if generator is not None and self._begin():
+                self._own(use, generator)
+        except Exception:
+            _report()
+
+    def _own(self, use: Use, generator: FrameType) -> None:
         owner = self._owners.get(generator)
         if owner is None:
             owner = self._owners[generator] = _Owner(generator)
@@ -151,7 +176,7 @@ class _Isolation:
 
     def end(self) -> None:
         """Let go of everything. What stands still has no store when it goes on."""
-        scopes.watch(None, None)
+        _native.watch_scopes(None, None)
         if self._tool_id is None:
             return
         _monitoring.set_events(self._tool_id, 0)
@@ -186,8 +211,8 @@ class _Isolation:
 
     # ---- Steps
 
-    def _suspended(self, code: CodeType, offset: int, value: object) -> None:
-        frame = sys._getframe(1)
+    @_event
+    def _suspended(self, frame: FrameType) -> None:
         owner = self._owners.get(frame)
         if owner is not None:
             owner.suspend()
@@ -196,34 +221,37 @@ class _Isolation:
             owner.suspend()
             self._forget_inner(owner)
 
-    def _resumed(self, code: CodeType, offset: int) -> None:
-        owner = self._owners.get(sys._getframe(1))
+    @_event
+    def _resumed(self, frame: FrameType) -> None:
+        owner = self._owners.get(frame)
         if owner is not None:
             owner.resume()
             self._forget_inner(owner)
 
-    def _thrown(self, code: CodeType, offset: int, exception: BaseException) -> None:
+    @_event
+    def _thrown(self, frame: FrameType) -> None:
         if not self._owners:
             return
-        frame: FrameType | None = sys._getframe(1)
         passed: list[FrameType] = []
         suspended: list[_Owner] = []
-        while frame is not None and frame.f_code.co_flags & _IN_STEPS:
-            owner = self._owners.get(frame)
+        stepped: FrameType | None = frame
+        while stepped is not None and stepped.f_code.co_flags & _IN_STEPS:
+            owner = self._owners.get(stepped)
             if owner is not None:
                 if not owner.is_suspended:
                     break
                 suspended.append(owner)
                 for inner in passed:
                     self._pass_through(owner, inner)
-            passed.append(frame)
-            frame = frame.f_back
+            passed.append(stepped)
+            stepped = stepped.f_back
         for owner in reversed(suspended):
             owner.resume()
 
-    def _returned(self, code: CodeType, offset: int, value: object) -> None:
+    @_event
+    def _returned(self, frame: FrameType) -> None:
         """With scopes open, which somebody else is to leave."""
-        owner = self._owners.get(sys._getframe(1))
+        owner = self._owners.get(frame)
         if owner is not None:
             for use in owner.uses:
                 use.generator = None

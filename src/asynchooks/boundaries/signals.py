@@ -20,6 +20,8 @@ __all__ = ("DOES", "NAME", "install")
 NAME = "signals"
 DOES = "handlers of signal.signal run in the context in which they were registered"
 
+_LOOPS_HANDLERS = ("asyncio.unix_events", "uvloop.loop")
+
 
 def install(patches: Patches) -> None:
     """Wrap `signal.signal`, and `signal.getsignal`, which gives what was registered."""
@@ -29,10 +31,18 @@ def install(patches: Patches) -> None:
 
 
 def _signal(original: Any, /, *args: Any, **kwargs: Any) -> Any:
-    # It only raises, and asyncio tells by it whether anybody has a handler.
-    if len(args) == 2 and args[1] is not signal.default_int_handler:
+    if len(args) == 2 and not _is_indifferent(args[1]):
         args = args[0], bind_to(contextvars.copy_context(), args[1])
     return unbound(original(*args, **kwargs))
+
+
+def _is_indifferent(handler: Any) -> bool:
+    """Whether no code of the application runs in it: the one that raises KeyboardInterrupt, and
+    those by which loops learn of a signal."""
+    return (
+        handler is signal.default_int_handler
+        or getattr(handler, "__module__", None) in _LOOPS_HANDLERS
+    )
 
 
 def _getsignal(original: Any, /, *args: Any, **kwargs: Any) -> Any:

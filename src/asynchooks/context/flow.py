@@ -7,7 +7,7 @@ import contextvars
 import functools
 import inspect
 import types
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from asynchooks import _native
 from asynchooks._native import MISSING
@@ -15,7 +15,7 @@ from asynchooks._native import MISSING
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-__all__ = ("ContextFlow", "Flow", "IsolatedFlow", "NeutralFlow", "StoreFlow", "flowing")
+__all__ = ("ContextFlow", "Flow", "IsolatedFlow", "NeutralFlow", "StoreFlow", "flowing", "name_of")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,30 +68,17 @@ class Flow:
         return carried
 
     async def _await(self, coroutine: Any) -> Any:
-        return await _Steps(self, coroutine)
+        return await self.steps(coroutine)
 
-    def steps(self, inner: Any) -> Generator[Any, Any, Any]:
-        """What `yield from inner` does (PEP 380), with each step of `inner` in this flow."""
-        resume: Callable[..., Any] = inner.send
-        argument: Any = None
-        while True:
-            try:
-                item = self.run(resume, argument)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                argument = yield item
-                resume = inner.send
-            except GeneratorExit:
-                self.run(inner.close)
-                raise
-            except BaseException as exc:
-                argument = exc
-                resume = inner.throw
+    def steps(self, inner: Any) -> _Steps:
+        """What to `await`, or `yield from`, in the place of `inner`."""
+        return _Steps(self, inner)
 
 
 class _Steps:
-    """An awaitable that drives another in a flow."""
+    """Stands in for something that is awaited or delegated to, and makes each of its steps in a
+    flow. Who looks where the code stands (`cr_await`, `gi_frame`) is shown what it stands in for.
+    """
 
     __slots__ = ("_flow", "_inner")
 
@@ -99,9 +86,26 @@ class _Steps:
         self._flow = flow
         self._inner = inner
 
-    def __await__(self) -> Generator[Any, Any, Any]:
-        inner = self._inner
-        return self._flow.steps(inner if hasattr(inner, "send") else inner.__await__())
+    def __await__(self) -> Self:
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self._flow.run(self._inner.send, None)
+
+    def send(self, value: Any) -> Any:
+        return self._flow.run(self._inner.send, value)
+
+    def throw(self, *exc_info: Any) -> Any:
+        return self._flow.run(self._inner.throw, *exc_info)
+
+    def close(self) -> None:
+        self._flow.run(self._inner.close)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
 class StoreFlow(Flow):
@@ -140,6 +144,17 @@ class ContextFlow(Flow):
             return self._context.run(fn, *args, **kwargs)
         result: R = self._resource.run_in_async_scope(self._context.run, fn, *args, **kwargs)
         return result
+
+
+class NeutralFlow(ContextFlow):
+    """A flow of nobody's: it begins in an empty context, and is a root of its own."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        nobody = contextvars.Context()
+        resource = nobody.run(_native.call_detached, _native.Resource, name, None, False)
+        super().__init__(nobody, resource)
 
 
 class IsolatedFlow(Flow):
@@ -183,18 +198,9 @@ class IsolatedFlow(Flow):
         return fn(*args, **kwargs)
 
 
-class NeutralFlow(Flow):
-    """A flow of nobody's: it begins in an empty context, and what it makes has no cause."""
-
-    __slots__ = ("_context",)
-
-    def __init__(self) -> None:
-        self._context = contextvars.Context()
-
-    def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        call = functools.partial(fn, *args, **kwargs)
-        result: R = self._context.run(_native.call_detached, call)
-        return result
+def name_of(work: Any) -> str:
+    """What a resource that runs `work` is called."""
+    return getattr(work, "__qualname__", None) or type(work).__qualname__
 
 
 def flowing(work: Any, start: Callable[[], Flow], who: str) -> Any:
@@ -245,7 +251,7 @@ def _async_generator_function(begin: Callable[..., tuple[Flow, Any]]) -> Any:
         try:
             while True:
                 try:
-                    item = await _Steps(flow, resume(argument))
+                    item = await flow.steps(resume(argument))
                 except StopAsyncIteration:
                     return
                 try:
@@ -257,6 +263,6 @@ def _async_generator_function(begin: Callable[..., tuple[Flow, Any]]) -> Any:
                     argument = exc
                     resume = generator.athrow
         finally:
-            await _Steps(flow, generator.aclose())
+            await flow.steps(generator.aclose())
 
     return wrapper

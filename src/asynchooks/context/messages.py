@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from asynchooks import _native
+from asynchooks.context.states import state_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+
+    from asynchooks import _native
 
 __all__ = ("AsyncMessages", "Messages", "each")
 
@@ -24,7 +26,7 @@ class _Rounds:
 
     def begin(self) -> None:
         if self._state is None:
-            self._state = _native.ContextState()
+            self._state = state_here()
         else:
             self._state.restore()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asynchooks import _native
-from asynchooks.context.flow import NeutralFlow, flowing
+from asynchooks.context.flow import NeutralFlow, flowing, name_of
+from asynchooks.context.states import state_here
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,8 +23,9 @@ class Detached:
     __slots__ = ("_state", "_who")
 
     def __enter__(self) -> None:
-        self._state = _native.ContextState()
-        self._state.empty()
+        self._state = state_here()
+        if self._state is not None:
+            self._state.empty()
         self._who = _native.become_nobody()
 
     def __exit__(
@@ -33,8 +35,9 @@ class Detached:
         traceback: TracebackType | None,
     ) -> None:
         _native.become_again(*self._who)
-        self._state.restore()
-        del self._state
+        if self._state is not None:
+            self._state.restore()
+            self._state = None
 
 
 @overload
@@ -52,12 +55,13 @@ def detached(work: Any = None, /) -> Any:
 
         client = await asynchooks.detached(connect)("redis://...")
 
-    Without an argument, a block. What is set inside ends with it. It may `await`; but then what it
-    makes afterwards has its task as its cause again: the form with an argument is the better one.
+    Without an argument, a block. What is set inside ends with it; each thing that it makes is a
+    root. It may `await`; but then what it makes afterwards has its task as its cause again: the
+    form with an argument is the better one.
 
     With a function of any kind, that function, each call of which runs as nobody (a decorator,
-    too); with a coroutine or generator, that.
+    too); with a coroutine or generator, that. All that one call makes has one root.
     """
     if work is None:
         return Detached()
-    return flowing(work, NeutralFlow, "detached")
+    return flowing(work, lambda: NeutralFlow(name_of(work)), "detached")

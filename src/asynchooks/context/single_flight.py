@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from asynchooks import _native, links
 from asynchooks._detached import call_detached
+from asynchooks.context.flow import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Hashable
@@ -62,7 +63,6 @@ def shared(fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]
     The arguments have to be hashable. Calls in the loops of two threads are two runs.
     """
     flights: dict[Hashable, _Flight] = {}
-    name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
 
     @wraps(fn)
     async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -70,7 +70,7 @@ def shared(fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]
         key = loop, args, tuple(sorted(kwargs.items()))
         flight = flights.get(key)
         if flight is None or flight.is_abandoned:
-            flight = flights[key] = _Flight(name, _run(fn, *args, **kwargs))
+            flight = flights[key] = _Flight(name_of(fn), _run(fn, *args, **kwargs))
             over = partial(_over, flights, key, flight)
             flight.task.add_done_callback(over, context=contextvars.Context())
         result: R = await flight.wait()

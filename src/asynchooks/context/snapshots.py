@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from asynchooks import _native
 from asynchooks.context import portable
-from asynchooks.context.flow import ContextFlow, flowing
+from asynchooks.context.flow import ContextFlow, flowing, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,6 +99,6 @@ def bind(work: Work) -> Work:
     Raises:
         TypeError: `work` is nothing that could run.
     """
-    here = Snapshot(getattr(work, "__qualname__", None) or type(work).__qualname__)
+    here = Snapshot(name_of(work))
     bound: Work = flowing(work, here.flow, "bind")
     return bound

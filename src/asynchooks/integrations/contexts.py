@@ -106,7 +106,11 @@ class _KeptIterator:
         return self
 
     def __next__(self) -> Any:
-        return self._kept.run(next, self._iterator)
+        try:
+            return self._kept.run(next, self._iterator)
+        except BaseException as exc:
+            step_out(exc)
+            raise
 
     def __del__(self) -> None:
         # Given up in the middle: a generator's `finally` belongs to its context, too.

@@ -23,10 +23,18 @@ class _InThread:
         self._kept = Kept()
 
     def __enter__(self) -> Any:
-        return self._kept.run(self._changes.call, self._manager.__enter__)
+        try:
+            return self._kept.run(self._changes.call, self._manager.__enter__)
+        except BaseException as exc:
+            step_out(exc)
+            raise
 
     def __exit__(self, *exc_info: object) -> Any:
-        return self._kept.run(self._changes.call, self._manager.__exit__, *exc_info)
+        try:
+            return self._kept.run(self._changes.call, self._manager.__exit__, *exc_info)
+        except BaseException as exc:
+            step_out(exc)
+            raise
 
 
 class _InTask:

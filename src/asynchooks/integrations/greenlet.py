@@ -1,5 +1,8 @@
 """greenlet: a greenlet runs in a copy of its maker's context, as a task does. Whoever sets another
 (`gr_context`, as SQLAlchemy does) has that.
+
+What executes is kept for each thread, not for each greenlet: `greenlet.settrace` would tell of each
+switch, which takes half as long again, and would be in the place of the application's own.
 """
 
 from __future__ import annotations

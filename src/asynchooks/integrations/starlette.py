@@ -57,13 +57,15 @@ async def _close(iterator: Any) -> None:
     if not inspect.isasyncgen(iterator) or iterator.ag_running:
         return
     try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # trio
+        return
+    try:
         await iterator.aclose()
     except Exception as exc:
         # In asyncio's words, which would say it.
         message = f"an error occurred during closing of asynchronous generator {iterator!r}"
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": message, "exception": exc, "asyncgen": iterator}
-        )
+        loop.call_exception_handler({"message": message, "exception": exc, "asyncgen": iterator})
 
 
 class _Middleware:

@@ -1,8 +1,7 @@
 """aiosqlite: a connection has a thread of its own, to which every call is handed.
 
 The span is made where the application awaits, which is the line that caused the query; sqlite3's
-own span in the thread is suppressed. What else runs there (SQL functions, commit) has the context
-of the caller. The thread itself belongs to nobody, so that no request stays in it.
+own span in the thread is suppressed. Context there is the business of `integrations/aiosqlite.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import contextvars
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks._detached import call_detached
 from asynchooks.libraries.calls import fail, guarded, step_out
 from asynchooks.libraries.database import query_span
 from asynchooks.tracing import suppress_tracing
@@ -33,7 +31,6 @@ _QUERIES = frozenset(
 
 def install(patches: Patches, module: ModuleType) -> None:
     patches.wrap(module.Connection, "_execute", _make_execute)
-    patches.wrap(module.Connection, "__await__", _make_await)
 
 
 def _make_execute(original: Any) -> Any:
@@ -54,15 +51,6 @@ def _make_execute(original: Any) -> Any:
         return result
 
     return _execute
-
-
-def _make_await(original: Any) -> Any:
-    @functools.wraps(original)
-    def __await__(self: Any) -> Any:
-        # Starts the thread and returns an iterator, which runs in the awaiting task's context.
-        return call_detached(original, self)
-
-    return __await__
 
 
 def _begin(fn: Any, args: tuple[Any, ...]) -> Span | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
@@ -17,6 +18,7 @@ from asynchooks.tracing import suppress_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from asynchooks.tracing import Span
 
@@ -24,10 +26,22 @@ if TYPE_CHECKING:
     Begin = Callable[..., Span | None]
     # Adds to a span what the call's result tells.
     Finish = Callable[[Span, Any], None]
+    # Adds to a span what the exception of a failed call tells.
+    Explain = Callable[[Span, BaseException], None]
     # Puts back what `Begin` has changed in the arguments.
     Restore = Callable[..., None]
 
-__all__ = ("fail", "guarded", "replacing_argument", "step_out", "traced", "unrecorded")
+__all__ = (
+    "fail",
+    "guarded",
+    "is_coroutine_function",
+    "replacing_argument",
+    "step_out",
+    "traced",
+    "unrecorded",
+)
+
+_NOTHING: Any = nullcontext()
 
 
 def guarded(
@@ -43,23 +57,33 @@ def guarded(
 
 
 def traced(
-    begin: Begin, finish: Finish | None = None, restore: Restore | None = None
+    begin: Begin,
+    finish: Finish | None = None,
+    restore: Restore | None = None,
+    *,
+    explain: Explain | None = None,
+    whole: bool = False,
 ) -> Callable[[Any], Any]:
-    """A wrapper, for `Patches.wrap`, of a function or coroutine function: the span that
-    `begin(*args, **kwargs)` starts lasts as long as the call, and fails when it does. In the end
-    `restore(*args, **kwargs)` is called, where there is a span."""
+    """A wrapper, for `Patches.wrap`, of a function, coroutine function or generator function: the
+    span that `begin(*args, **kwargs)` starts lasts as long as the call, and fails when it does. In
+    the end `restore(*args, **kwargs)` is called, where there is a span.
+
+    A generator function is one whose generator is run to its end, as a coroutine is. With `whole`,
+    nothing that the call does inside is a span of its own.
+    """
 
     def make(original: Any) -> Any:
-        if inspect.iscoroutinefunction(original):
+        if is_coroutine_function(original):
 
             @functools.wraps(original)
             async def call_async(*args: Any, **kwargs: Any) -> Any:
                 span = guarded(original, begin, *args, **kwargs)
                 try:
-                    result = await original(*args, **kwargs)
+                    with inside(span):
+                        result = await original(*args, **kwargs)
                 except BaseException as exc:
                     step_out(exc)
-                    fail(span, exc)
+                    fail(span, exc, explain)
                     raise
                 else:
                     succeed(span, result)
@@ -69,14 +93,35 @@ def traced(
 
             return call_async
 
+        if inspect.isgeneratorfunction(original):
+
+            @functools.wraps(original)
+            def run(*args: Any, **kwargs: Any) -> Any:
+                span = guarded(original, begin, *args, **kwargs)
+                try:
+                    with inside(span):
+                        result = yield from original(*args, **kwargs)
+                except BaseException as exc:
+                    step_out(exc)
+                    fail(span, exc, explain)
+                    raise
+                else:
+                    succeed(span, result)
+                    return result
+                finally:
+                    leave(span, args, kwargs)
+
+            return run
+
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             span = guarded(original, begin, *args, **kwargs)
             try:
-                result = original(*args, **kwargs)
+                with inside(span):
+                    result = original(*args, **kwargs)
             except BaseException as exc:
                 step_out(exc)
-                fail(span, exc)
+                fail(span, exc, explain)
                 raise
             else:
                 succeed(span, result)
@@ -85,6 +130,9 @@ def traced(
                 leave(span, args, kwargs)
 
         return call
+
+    def inside(span: Span | None) -> AbstractContextManager[None]:
+        return suppress_tracing() if whole and span is not None else _NOTHING
 
     def succeed(span: Span | None, result: Any) -> None:
         if span is not None:
@@ -99,11 +147,20 @@ def traced(
     return make
 
 
-def fail(span: Span | None, exc: BaseException) -> None:
+def fail(span: Span | None, exc: BaseException, explain: Explain | None = None) -> None:
     """End the span of a call that raised."""
     if span is not None:
         span.record_exception(exc)
+        if explain is not None:
+            guarded(explain, explain, span, exc)
         span.end()
+
+
+def is_coroutine_function(function: Any) -> bool:
+    """Whether calling `function` makes a coroutine: also one that Cython has compiled, which
+    `inspect` does not know."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return inspect.iscoroutinefunction(function) or bool(flags & inspect.CO_COROUTINE)
 
 
 def unrecorded(original: Any) -> Any:

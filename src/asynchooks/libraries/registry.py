@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
@@ -13,8 +14,10 @@ from asynchooks._reporting import report_once
 from asynchooks.libraries import (
     aiohttp_client,
     aiohttp_server,
+    aiomysql,
     aiosqlite,
     arq,
+    asyncmy,
     asyncpg,
     celery,
     daphne,
@@ -33,8 +36,15 @@ from asynchooks.libraries import (
     logging,
     loguru,
     nats,
+    psycopg,
+    psycopg2,
+    psycopg_pool,
+    pymongo,
+    pymysql,
+    redis,
     requests,
     sanic,
+    sqlalchemy,
     sqlite3,
     starlette,
     structlog,
@@ -42,6 +52,7 @@ from asynchooks.libraries import (
     tornado,
     urllib3,
     uvicorn,
+    valkey,
     waitress,
     werkzeug,
     wsgiref,
@@ -94,6 +105,16 @@ LIBRARIES: tuple[Library, ...] = (
     sqlite3,
     aiosqlite,
     asyncpg,
+    psycopg,
+    psycopg_pool,
+    psycopg2,
+    pymysql,
+    aiomysql,
+    asyncmy,
+    sqlalchemy,
+    redis,
+    valkey,
+    pymongo,
     httpx,
     aiohttp_client,
     requests,
@@ -159,14 +180,14 @@ def _is_supported(library: Library) -> bool:
 
 
 def version_of(library: Library) -> str | None:
-    """Its version; None where that cannot be found: it comes with Python, is vendored, or is not
-    there."""
+    """Its version; None where that cannot be found: it comes with Python, or is not there."""
     if library.SUPPORTED is None:
         return None
     try:
         return metadata.version(library.NAME)
-    except metadata.PackageNotFoundError:
-        return None
+    except metadata.PackageNotFoundError:  # vendored, or under another name (psycopg2-binary)
+        version = getattr(sys.modules.get(library.MODULE), "__version__", None)
+        return version if isinstance(version, str) and _numbers(version) else None
 
 
 def is_supported(library: Library, version: str) -> bool:

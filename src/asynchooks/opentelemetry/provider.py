@@ -1,7 +1,7 @@
 """The API's tracers, making spans of ours for as long as the application sets no provider.
 
-Ours stands where the API has its proxy, and is one: an application that looks whether a provider
-is set, and sets its own, sees what it would see without us.
+The API's own proxies stay where they are, and make our spans: an application or a framework that
+looks whether a provider is set sees what it would see without us.
 """
 
 from __future__ import annotations
@@ -35,31 +35,34 @@ __all__ = ("Tracer", "TracerProvider", "install")
 
 
 def install(patches: Patches) -> None:
-    """Have `opentelemetry.trace.get_tracer` give tracers of ours, and those that were given before
-    make spans of ours."""
-    patches.replace(trace, "_PROXY_TRACER_PROVIDER", TracerProvider())
+    """Have the tracers that `opentelemetry.trace.get_tracer` gives, or gave, make spans of ours."""
     patches.wrap(trace.ProxyTracer, "_tracer", _make_tracer)
+    patches.wrap(trace.ProxyTracer, "start_as_current_span", _make_start_as_current)
 
 
 def _make_tracer(original: Any) -> Any:
     def _tracer(self: Any) -> trace.Tracer:
-        if _is_in_force():
-            return Tracer(self._instrumenting_module_name, self._instrumenting_library_version)
+        if trace._TRACER_PROVIDER is None:
+            return _tracer_of(self._instrumenting_module_name, self._instrumenting_library_version)
         tracer: trace.Tracer = original.fget(self)
         return tracer
 
     return property(_tracer)
 
 
-def _is_in_force() -> bool:
-    """Whether the API's spans are ours: we are on, and the application has set no provider."""
-    return trace._TRACER_PROVIDER is None and isinstance(
-        trace._PROXY_TRACER_PROVIDER, TracerProvider
-    )
+def _make_start_as_current(original: Any) -> Any:
+    @functools.wraps(original)
+    def start_as_current_span(self: trace.Tracer, *args: Any, **options: Any) -> Any:
+        if trace._TRACER_PROVIDER is None:
+            return _CurrentSpan(self, args, options)
+        return original(self, *args, **options)
+
+    return start_as_current_span
 
 
-class TracerProvider(trace.ProxyTracerProvider):
-    """Gives tracers that make spans of ours."""
+class TracerProvider(trace.TracerProvider):
+    """Gives tracers that make spans of ours, to whoever wants a provider for that: an
+    instrumentation, or `OTEL_PYTHON_TRACER_PROVIDER=asynchooks`."""
 
     def get_tracer(
         self,
@@ -68,30 +71,25 @@ class TracerProvider(trace.ProxyTracerProvider):
         schema_url: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> trace.Tracer:
-        if not instrumenting_module_name:
-            report_once("opentelemetry.tracer", "get_tracer() is called without a name")
-        return Tracer(
-            instrumenting_module_name or "", instrumenting_library_version, schema_url, attributes
-        )
+        return _tracer_of(instrumenting_module_name, instrumenting_library_version)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """As an SDK's provider has it."""
         return flush(timeout_millis / 1000)
 
 
-class Tracer(trace.ProxyTracer):
-    """Makes spans of ours. Kept by the application beyond its setting a provider, or our being
-    switched off, it does what the API's own proxy does then."""
+@functools.lru_cache(maxsize=1024)
+def _tracer_of(name: str | None, version: str | None) -> Tracer:
+    if not name:
+        report_once("opentelemetry.tracer", "get_tracer() is called without a name")
+    return Tracer(name or "", version or "")
 
-    def __init__(
-        self,
-        name: str,
-        version: str | None = None,
-        schema_url: str | None = None,
-        attributes: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(name, version, schema_url, attributes)
-        self._scope = scope_of(name, version or "")
+
+class Tracer(trace.Tracer):
+    """Makes spans of ours."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self._scope = scope_of(name, version)
 
     def start_span(
         self,
@@ -104,20 +102,11 @@ class Tracer(trace.ProxyTracer):
         record_exception: bool = True,
         set_status_on_exception: bool = True,
     ) -> trace.Span:
-        if not _is_in_force():
-            return super().start_span(
-                name,
-                context,
-                kind,
-                attributes,
-                links,
-                start_time,
-                record_exception,
-                set_status_on_exception,
-            )
-        parent = current_span()
+        parent = current = current_span()
         if context is not None:
-            parent = our_span(context, parent)
+            parent = our_span(context, current)
+            if kind is trace.SpanKind.SERVER and _is_our_request(parent, current):
+                parent, kind = current, trace.SpanKind.INTERNAL
         span = start_span(
             str(name),
             kind=our_kind(kind),
@@ -139,9 +128,17 @@ class Tracer(trace.ProxyTracer):
 
     def start_as_current_span(self, *args: Any, **options: Any) -> Any:
         """As the API's: for `with`, and as a decorator, also of a coroutine function."""
-        if not _is_in_force():
-            return super().start_as_current_span(*args, **options)
         return _CurrentSpan(self, args, options)
+
+
+def _is_our_request(parent: Span | None, current: Span | None) -> bool:
+    """Whether a framework's server span, below what it has read in the headers, is of the request
+    that has one of ours already. It goes below that then: a request is served once."""
+    return (
+        current is not None
+        and current.request is not None
+        and (parent is None or parent.context.trace_id == current.context.trace_id)
+    )
 
 
 class _CurrentSpan:
@@ -149,7 +146,7 @@ class _CurrentSpan:
 
     __slots__ = ("_arguments", "_ends", "_options", "_scope", "_span", "_tracer")
 
-    def __init__(self, tracer: Tracer, arguments: tuple[Any, ...], options: Any) -> None:
+    def __init__(self, tracer: trace.Tracer, arguments: tuple[Any, ...], options: Any) -> None:
         self._tracer = tracer
         self._arguments = arguments
         self._options = options
@@ -163,7 +160,7 @@ class _CurrentSpan:
         self._span = span
         if isinstance(span, ApiSpan):
             self._scope: Any = SpanScope(span.span, span)
-        else:  # the application has set a provider meanwhile
+        else:  # the application has set a provider since this was made
             self._scope = trace.use_span(span)
         self._scope.__enter__()
         return span

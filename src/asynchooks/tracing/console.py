@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.tracing.otlp_json import request_as_json
+from asynchooks import _native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ class ConsoleWriter:
         """Print `body`. Returns `count`, or 0 where standard output is closed or full."""
         lines = [
             format_span(span) + "\n"
-            for resource in request_as_json(body)["resourceSpans"]
+            for resource in json.loads(_native.request_as_json(body))["resourceSpans"]
             for scope in resource["scopeSpans"]
             for span in scope["spans"]
         ]

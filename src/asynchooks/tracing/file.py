@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import TYPE_CHECKING
 
+from asynchooks import _native
 from asynchooks._reporting import logger
-from asynchooks.tracing.otlp_json import request_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +29,8 @@ class FileWriter:
 
     def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
         """Append `body`. Returns `count`, or 0 where that failed."""
-        line = json.dumps(request_as_json(body), ensure_ascii=False, separators=(",", ":"))
         try:
-            self._write(line.encode() + b"\n")
+            self._write(_native.request_as_json(body) + b"\n")
         except OSError as exc:
             self.close()
             self._warn(exc)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from tests.boundaries.frameworks.conftest import answers, free_port
 
@@ -45,6 +47,32 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
+WEBSOCKETS = """
+import asynchooks
+
+asynchooks.enable()
+started = asynchooks.AsyncLocalStorage(name="started")
+storage = asynchooks.AsyncLocalStorage(name="row")
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        started.enter_with("lifespan")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+    elif scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        found = f"{started.get_store()},{storage.get_store()}"
+        storage.enter_with("residue")
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": found})
+        await receive()
+"""
+
 SERVERS = {
     "uvicorn-h11": ("uvicorn", "app:app", "--http", "h11", "--loop", "asyncio"),
     "uvicorn-httptools": ("uvicorn", "app:app", "--http", "httptools", "--loop", "asyncio"),
@@ -72,6 +100,22 @@ def test_f12_f13_each_request_starts_as_the_lifespan_left_it(start: Starter, ser
     connection.close()
 
     assert seen == [["lifespan", None, size] for size in (300_000, 0, 300_000, 0)]
+
+
+def test_f13_websockets_of_uvicorn(start: Starter) -> None:
+    port = free_port()
+    (start.folder / "app.py").write_text(WEBSOCKETS)
+    process = start.process("uvicorn", "app:app", "--ws", "wsproto", "--port", str(port))
+    process.wait_until(lambda: answers(f"http://127.0.0.1:{port}/"), "the server answers")
+
+    async def ask() -> str:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.ws_connect(f"http://127.0.0.1:{port}/") as socket,
+        ):
+            return await socket.receive_str(timeout=30)
+
+    assert [asyncio.run(ask()) for _ in range(2)] == ["lifespan,None"] * 2
 
 
 def test_f13_without_a_lifespan_requests_start_where_the_server_was_started(start: Starter) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     Storage = asynchooks.AsyncLocalStorage[str | None]
 
 
+PACKAGE = Path(asynchooks.__file__).parent
+
+
 async def get(app: Any, path: str = "/") -> str:
     """What the application answers; no server in between."""
     transport = httpx.ASGITransport(app)
@@ -33,6 +40,10 @@ async def get(app: Any, path: str = "/") -> str:
         answer = await client.get(path)
     assert answer.status_code == 200, answer.text
     return answer.text
+
+
+async def receive_nothing() -> Any:
+    raise AssertionError("nobody asks")
 
 
 def endpoint_that_sets(storage: Storage, kind: str) -> Callable[..., Any]:
@@ -391,11 +402,38 @@ def test_f11_a_streamed_generator_is_closed_in_its_context_when_the_client_goes_
     assert trouble == []
 
 
+def test_f11_a_generator_that_fails_as_it_is_closed(
+    engine: None, storage: Storage, run: Run
+) -> None:
+    """It is said as asyncio says it, and nobody else hears of it."""
+    said: list[Any] = []
+
+    async def body() -> AsyncIterator[str]:
+        try:
+            yield "more"
+        finally:
+            raise ValueError("of the application's")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, told: said.append(told))
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                raise BrokenPipeError
+
+        scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+        with pytest.raises(ClientDisconnect):
+            await StreamingResponse(body())(scope, receive_nothing, send)
+
+    run(main())
+
+    (told,) = said
+    assert str(told["exception"]) == "of the application's"
+
+
 def test_f11_a_server_that_raises_at_the_broken_connection(
     engine: None, storage: Storage, run: Run
 ) -> None:
-    from starlette.requests import ClientDisconnect
-
     seen: list[Any] = []
 
     async def body() -> AsyncIterator[str]:
@@ -410,12 +448,61 @@ def test_f11_a_server_that_raises_at_the_broken_connection(
             if message.get("body"):
                 raise BrokenPipeError
 
-        async def receive() -> dict[str, Any]:
-            raise AssertionError("nobody asks")
-
         scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
         with pytest.raises(ClientDisconnect):
-            await StreamingResponse(body())(scope, receive, send)
+            await StreamingResponse(body())(scope, receive_nothing, send)
         assert seen == [None]
 
     run(main())
+
+
+def frames_of(exc: BaseException) -> list[str]:
+    """The files that a traceback goes through, of ours or of the test."""
+    files = [frame.filename for frame in traceback.extract_tb(exc.__traceback__)]
+    return [name for name in files if Path(name).is_relative_to(PACKAGE) or name == __file__]
+
+
+def test_no_frame_of_ours_is_in_a_traceback(engine: None, run: Run) -> None:
+    def fail() -> float:
+        return 1 / 0
+
+    def endpoint(request: object) -> Response:
+        fail()
+        raise AssertionError
+
+    def dependency() -> Iterator[None]:
+        yield
+        fail()
+
+    def failing_body() -> Iterator[bytes]:
+        yield b"more"
+        fail()
+
+    def stream(request: object) -> Response:
+        return StreamingResponse(failing_body())
+
+    async def dispatch(request: Any, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        return response
+
+    app = FastAPI(middleware=[Middleware(BaseHTTPMiddleware, dispatch=dispatch)])
+    app.router.routes += [Route("/endpoint", endpoint), Route("/stream", stream)]
+    app.get("/dependency", dependencies=[Depends(dependency, scope="function")])(lambda: None)
+
+    for path, frames in (("/endpoint", 4), ("/stream", 4), ("/dependency", 4)):
+        with pytest.raises(ZeroDivisionError) as caught:
+            run(get(app, path))
+        found = frames_of(caught.value)
+        assert found == [__file__] * len(found), path
+        assert len(found) >= frames, path
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_what_is_wrapped_is_still_a_coroutine_function(enabled: bool) -> None:
+    """Servers ask this of an application."""
+    if enabled:
+        asynchooks.enable()
+    app = BaseHTTPMiddleware(Starlette())
+    for call in (app.__call__, StreamingResponse(iter(())).stream_response):
+        assert inspect.iscoroutinefunction(call)
+    asynchooks.disable()

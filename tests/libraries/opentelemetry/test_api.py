@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import propagate
 from opentelemetry import trace as api
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 import asynchooks
 from asynchooks import _native, _reporting, opentelemetry, tracing
+from asynchooks.opentelemetry.provider import TracerProvider
 from asynchooks.opentelemetry.spans import ApiSpan, name_and_version
 from asynchooks.tracing import always_off, always_on, set_sampler, suppress_tracing, use_span
 from asynchooks.tracing.config import Config
@@ -43,8 +46,25 @@ def below(context: SpanContext) -> Any:
 
 
 def test_the_application_sees_no_provider_of_ours(connected: Trace) -> None:
-    assert isinstance(api.get_tracer_provider(), api.ProxyTracerProvider)
-    assert isinstance(api.get_tracer("a"), api.ProxyTracer)
+    """FastAPI and others look at the type, and record by themselves where it is another."""
+    assert type(api.get_tracer_provider()) is api.ProxyTracerProvider
+    assert type(api.get_tracer("a")) is api.ProxyTracer
+
+
+def test_a_provider_for_who_wants_one(connected: Trace) -> None:
+    provider = TracerProvider()
+    assert isinstance(provider, api.TracerProvider)
+    tracer = api.get_tracer("explicit", "3", tracer_provider=provider)
+    with tracer.start_as_current_span("span") as span:
+        assert api.get_current_span() is span
+    (ours,) = connected.spans
+    assert name_and_version(ours.scope) == ("explicit", "3")
+    assert provider.force_flush(10) is True
+
+
+def test_it_is_found_by_its_name() -> None:
+    (found,) = metadata.entry_points(group="opentelemetry_tracer_provider", name="asynchooks")
+    assert found.load() is TracerProvider
 
 
 def test_the_name_and_version_of_a_tracer_are_kept(tracer: api.Tracer, connected: Trace) -> None:
@@ -99,11 +119,6 @@ def test_everything_is_put_back(trace: Trace) -> None:
     assert [dict(vars(owner)) for owner in owners] == before
 
 
-def test_the_provider_can_be_flushed(connected: Trace) -> None:
-    provider: Any = api.get_tracer_provider()
-    assert provider.force_flush(10) is True
-
-
 # Starting spans.
 
 
@@ -153,6 +168,24 @@ def test_an_invalid_parent_is_none(tracer: api.Tracer) -> None:
     span = tracer.start_span("root", context=below(api.INVALID_SPAN_CONTEXT))
     assert span.get_span_context().is_valid
     assert recorded(span).parent is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"traceparent": f"00-{7:032x}-{8:016x}-01"}])
+def test_a_framework_s_server_span_is_below_ours(
+    tracer: api.Tracer, connected: Trace, headers: dict[str, str]
+) -> None:
+    """As Starlette's middleware makes it: below what the headers say."""
+    parent, _ = tracing.extract(lambda name: headers.get(name, ""))
+    request = tracing.start_request(request_id="r", method="GET", path="/", parent=parent)
+    with tracing.use_request(request):
+        span = tracer.start_span("GET", propagate.extract(headers), SpanKind.SERVER)
+        other = tracer.start_span("consume", below(REMOTE), SpanKind.SERVER)
+    assert recorded(span).parent == request.span.context
+    assert recorded(span).kind.name == "INTERNAL"
+    assert recorded(span).request is request
+    assert recorded(other).context.trace_id == REMOTE.trace_id
+    assert recorded(other).kind.name == "SERVER"
+    assert recorded(other).request is None
 
 
 @pytest.mark.parametrize("kind", list(SpanKind))

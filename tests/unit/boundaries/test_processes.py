@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import asynchooks
+from asynchooks.context import portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -66,7 +66,8 @@ def test_a_thousand_times(boundary: Boundary) -> None:
     patches = Patches()
     boundary.install(patches)
     replaced = [(owner, name) for owner, name, _, _ in patches._replaced]
-    assert replaced
+    is_patching = boundary.NAME != "generators"  # sys.monitoring tells it all that it wants
+    assert bool(replaced) == is_patching
     patches.undo()
     owners = list(dict.fromkeys(owner for owner, _ in replaced))
     before = state_of(owners)
@@ -75,7 +76,7 @@ def test_a_thousand_times(boundary: Boundary) -> None:
         patches.undo()
     assert state_of(owners) == before
     boundary.install(patches)
-    assert state_of(owners) != before
+    assert (state_of(owners) != before) == is_patching
     patches.undo()
     assert (patches.listed(), patches.awaited_modules()) == ([], [])
 
@@ -193,7 +194,7 @@ def test_several_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_is_none(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ValueError, match="no boundary 'thread', expected one of aiosqlite, anyio"):
+    with pytest.raises(ValueError, match="no boundary 'thread', expected one of aiohttp, aio"):
         asynchooks.enable(boundaries={"thread": False})
     assert not asynchooks.is_enabled()
     forget_reports()

@@ -172,3 +172,23 @@ def test_subclasses_and_arguments(storage: Storage) -> None:
         storage.exit()  # type: ignore[call-arg] # on purpose
     with pytest.raises(AttributeError):
         storage.name = "other"
+
+
+def test_where_a_carried_coroutine_waits_can_be_seen(storage: Storage) -> None:
+    """As a debugger, asyncio's own call graphs and diagnosis do."""
+
+    async def inner() -> None:
+        await asyncio.sleep(0)
+
+    async def outer() -> None:
+        await inner()
+
+    coroutine = storage.run("A", outer)
+    coroutine.send(None)
+    waits: list[str] = []
+    waiting: Any = coroutine
+    while hasattr(waiting, "cr_await"):
+        waits.append(waiting.cr_frame.f_code.co_name)
+        waiting = waiting.cr_await
+    assert waits[-3:] == ["outer", "inner", "sleep"]
+    coroutine.close()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import asynchooks
+from asynchooks import _reporting
+from asynchooks.context import states
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -126,7 +128,7 @@ def test_a_snapshot_pickles_what_is_portable(storage: Storage) -> None:
     assert (here(portable.get_store), there(portable.get_store)) == ("travels", "travels")
     assert (here(storage.get_store), there(storage.get_store)) == ("stays", "outside")
     assert asyncio.run(there(coroutine_function, portable)) == "travels"
-    with pytest.raises(ValueError, match="has no `name`"):
+    with pytest.raises(ValueError, match="has no name"):
         asynchooks.AsyncLocalStorage(portable=True)
 
 
@@ -245,3 +247,38 @@ def test_isolated_sees_what_changes_outside_but_for_its_own(engine: None) -> Non
     assert next(generator) == ("own", "unset")
     assert own.get() == "not seen"
     generator.close()
+
+
+def test_where_contexts_are_not_as_we_know_them_the_block_runs_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, storage: Storage
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("contexts are not laid out as expected")
+
+    _reporting.forget_reports()
+    monkeypatch.setattr(states, "ContextState", fail)
+    with storage.use("A"):
+        with asynchooks.detached():
+            assert storage.get_store() == "A"
+        assert [number for number in asynchooks.each([1, 2])] == [1, 2]  # noqa: C416 -- a loop
+        assert asynchooks.detached(storage.get_store)() == "outside"
+    (record,) = caplog.records
+    assert "not laid out as expected" in record.getMessage()
+
+
+def test_what_one_detached_call_makes_has_one_root(engine: None) -> None:
+    async def connect() -> list[asyncio.Task[None]]:
+        first = asyncio.create_task(asyncio.sleep(0))
+        await asyncio.sleep(0)
+        return [first, asyncio.create_task(asyncio.sleep(0))]
+
+    async def main() -> None:
+        tasks = await asynchooks.detached(connect)()
+        lives = {info.async_id: info for info in asynchooks.resources(kind="Task")}
+        first, second = (lives[asynchooks.async_id(task)] for task in tasks)
+        me = lives[asynchooks.execution_async_id()]
+        assert first.root == second.root == first.created_by == second.created_by
+        assert first.root not in (me.root, me.async_id)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())

@@ -15,7 +15,7 @@ from asynchooks.libraries.urls import redact_query, redact_url
 from asynchooks.tracing import Span, StatusCode, set_sink, start_span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 @pytest.fixture
@@ -42,12 +42,22 @@ async def coroutine(a: int, *, b: int = 2) -> tuple[int, int]:
     return function(a, b=b)
 
 
+def generator(a: int, *, b: int = 2) -> Generator[None, None, tuple[int, int]]:
+    yield
+    return function(a, b=b)
+
+
 def call(wrapped: Any, *args: Any, **kwargs: Any) -> Any:
     result = wrapped(*args, **kwargs)
+    if inspect.isgenerator(result):
+        next(result)
+        with pytest.raises(StopIteration) as caught:
+            next(result)
+        return caught.value.value
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
-@pytest.mark.parametrize("original", [function, coroutine])
+@pytest.mark.parametrize("original", [function, coroutine, generator])
 def test_a_call_is_a_span(ended: list[Span], original: Any) -> None:
     wrapped = traced(begin, lambda span, result: span.set_attribute("result", str(result)))(
         original
@@ -61,7 +71,7 @@ def test_a_call_is_a_span(ended: list[Span], original: Any) -> None:
     assert inspect.iscoroutinefunction(wrapped) == inspect.iscoroutinefunction(original)
 
 
-@pytest.mark.parametrize("original", [function, coroutine])
+@pytest.mark.parametrize("original", [function, coroutine, generator])
 def test_an_exception_passes_unchanged_and_without_our_frame(
     ended: list[Span], original: Any
 ) -> None:
@@ -78,7 +88,7 @@ def test_an_exception_passes_unchanged_and_without_our_frame(
     assert span.attributes["error.type"] == "LookupError"
 
 
-@pytest.mark.parametrize("original", [function, coroutine])
+@pytest.mark.parametrize("original", [function, coroutine, generator])
 def test_trouble_of_ours_is_reported_once_and_the_call_goes_through(
     ended: list[Span], original: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

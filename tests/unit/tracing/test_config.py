@@ -82,6 +82,70 @@ def test_headers_are_decoded_and_those_of_traces_win() -> None:
     assert config.headers == {"a": "traces"}
 
 
+def test_where_and_how_spans_are_exported() -> None:
+    config = read()
+    assert (config.exporter, config.compression, config.file) == ("otlp", "gzip", "traces.jsonl")
+    assert (config.queue_size, config.batch_size, config.interval) == (8192, 512, 0.2)
+    config = read(
+        OTEL_TRACES_EXPORTER=" File ",
+        OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        OTEL_EXPORTER_OTLP_TRACES_COMPRESSION="none",
+        ASYNCHOOKS_TRACES_FILE="/tmp/spans",
+        OTEL_BSP_MAX_QUEUE_SIZE="100",
+        OTEL_BSP_MAX_EXPORT_BATCH_SIZE="1000",
+        OTEL_BSP_SCHEDULE_DELAY="50",
+    )
+    assert (config.exporter, config.compression, config.file) == ("file", "none", "/tmp/spans")
+    assert (config.queue_size, config.batch_size, config.interval) == (100, 100, 0.05)
+
+
+def test_limits_are_opentelemetry_s_and_the_nearest_variable_wins() -> None:
+    assert read().limits == {
+        "attributes": 128,
+        "events": 128,
+        "links": 128,
+        "event_attributes": 128,
+        "link_attributes": 128,
+        "value_length": 16384,
+    }
+    assert read(
+        OTEL_ATTRIBUTE_COUNT_LIMIT="5",
+        OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="6",
+        OTEL_SPAN_EVENT_COUNT_LIMIT="7",
+        OTEL_SPAN_LINK_COUNT_LIMIT="0",
+        OTEL_LINK_ATTRIBUTE_COUNT_LIMIT="8",
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="9",
+    ).limits == {
+        "attributes": 6,
+        "events": 7,
+        "links": 0,
+        "event_attributes": 5,
+        "link_attributes": 8,
+        "value_length": 9,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "many"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "99999999999"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "\N{SUPERSCRIPT TWO}"),
+    ],
+)
+def test_what_makes_no_sense_is_reported_and_its_default_used(
+    name: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert read(**{name: text}) == read()
+    (record,) = caplog.records
+    assert name in record.getMessage()
+    assert repr(text) in record.getMessage()
+
+
 def test_timeout_is_in_milliseconds() -> None:
     assert read(OTEL_EXPORTER_OTLP_TIMEOUT="1500").timeout == 1.5
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ from opentelemetry.trace.status import Status as SDKStatus
 from opentelemetry.trace.status import StatusCode as SDKStatusCode
 
 from asynchooks import _native, sites
-from asynchooks.tracing import Span, SpanContext, SpanKind, StatusCode, otlp_json
+from asynchooks.tracing import Span, SpanContext, SpanKind, StatusCode
 from asynchooks.tracing.otlp import read_partial_success, split_request
 
 if TYPE_CHECKING:
@@ -380,7 +382,7 @@ def _longest(value: Any) -> int:
 def check_json(body: bytes) -> None:
     """OTLP/JSON is protobuf's, but for ids, which are hexadecimal instead of base64."""
     request = ExportTraceServiceRequest.FromString(body)
-    written = otlp_json.request_as_json(body)
+    written = json.loads(_native.request_as_json(body))
     for resource in written["resourceSpans"]:
         for scope in resource["scopeSpans"]:
             for span in scope["spans"]:
@@ -392,8 +394,6 @@ def check_json(body: bytes) -> None:
 
 
 def _base64_of_hex(text: str) -> str:
-    import base64
-
     return base64.b64encode(bytes.fromhex(text)).decode()
 
 
@@ -469,3 +469,39 @@ def test_an_answer_of_garbage_rejects_nothing_or_something(answer: bytes) -> Non
     rejected, message = read_partial_success(answer)
     assert rejected >= 0
     assert isinstance(message, str)
+
+
+@given(st.binary())
+def test_json_of_garbage_is_refused_or_made(body: bytes) -> None:
+    try:
+        written = _native.request_as_json(body)
+    except ValueError:
+        return
+    assert written.startswith(b"{")
+    assert written.endswith(b"}")
+
+
+def test_a_request_that_ends_too_soon_is_no_request(encoded: Encoded) -> None:
+    values: dict[str, Any] = {"text": "x" * 300, "many": [1, 2.5, b"raw", None]}
+    Span("whole", attributes=values).end()
+    body = encoded.body({"service.name": "shop"})
+    json.loads(_native.request_as_json(body))
+    for end in range(1, len(body)):
+        with pytest.raises(ValueError, match="no request"):
+            _native.request_as_json(body[:end])
+    deep = b""
+    for _ in range(10_000):  # an array in an array in an array...
+        for field in (b"\x0a", b"\x2a"):
+            deep = field + varint(len(deep)) + deep
+    for field in (b"\x12", b"\x0a", b"\x0a", b"\x0a"):
+        deep = field + varint(len(deep)) + deep
+    with pytest.raises(ValueError, match="no request"):
+        _native.request_as_json(deep)
+
+
+def varint(value: int) -> bytes:
+    head = b""
+    while value >= 0x80:
+        head += bytes((value & 0x7F | 0x80,))
+        value >>= 7
+    return head + bytes((value,))

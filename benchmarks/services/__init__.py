@@ -1,0 +1,1 @@
+"""The services that `benchmarks.requests` drives. They know of no tracer."""

@@ -1,0 +1,61 @@
+"""A driver's table: which of its methods run queries, and what the span of each says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from asynchooks.libraries.calls import traced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from asynchooks._patching import Patches
+    from asynchooks.libraries.calls import Begin, Explain
+    from asynchooks.tracing import Span
+
+    # From a driver's exception to the code by which the server says what is wrong, or None.
+    Status = Callable[[Any], object]
+
+__all__ = ("Calls", "batch_size", "read_text", "response_status", "trace_calls")
+
+
+class Calls(NamedTuple):
+    """A row: methods of one class whose spans begin alike. Those that a version of the driver does
+    not have are left out. `whole`: what they call of the driver again is no span of its own."""
+
+    owner: type
+    methods: tuple[str, ...]
+    begin: Begin
+    whole: bool = False
+
+
+def trace_calls(patches: Patches, rows: Iterable[Calls], status: Status) -> None:
+    """Wrap every method of `rows` in a span; `status` reads the code of one that fails."""
+    explain = response_status(status)
+    for owner, methods, begin, whole in rows:
+        for method in methods:
+            if hasattr(owner, method):
+                patches.wrap(owner, method, traced(begin, explain=explain, whole=whole))
+
+
+def response_status(status: Status) -> Explain:
+    """Set `db.response.status_code` to what `status` reads from an exception."""
+
+    def explain(span: Span, exc: BaseException) -> None:
+        code = status(exc)
+        if code is not None:
+            span.set_attribute("db.response.status_code", str(code))
+
+    return explain
+
+
+def batch_size(parameters: object) -> int | None:
+    """How many sets of parameters there are, where that can be seen without taking any."""
+    return len(parameters) if isinstance(parameters, (list, tuple)) else None
+
+
+def read_text(query: object) -> str:
+    """The text of a query that is a string or bytes; "" of anything else."""
+    if isinstance(query, str):
+        return query
+    return query.decode(errors="replace") if isinstance(query, (bytes, bytearray)) else ""
