@@ -284,19 +284,3 @@ def test_an_application_s_own_middlewares_of_aiohttp_are_outside(
         asyncio.run(main(middlewares=(twice,)))
     assert len(calls(trace)) == 2
     assert "traceparent" not in seen[0]
-
-
-def test_all_is_as_before_after_uninstall(trace: Trace) -> None:
-    libraries.uninstall()
-    owners: tuple[type, ...] = (
-        aiohttp.ClientSession,
-        requests.adapters.HTTPAdapter,
-        urllib3.connectionpool.HTTPConnectionPool,
-        http.client.HTTPConnection,
-    )
-    before = [dict(vars(owner)) for owner in owners]
-    libraries.install()
-    for owner, found in zip(owners, before, strict=True):
-        assert dict(vars(owner)) != found
-    libraries.uninstall()
-    assert [dict(vars(owner)) for owner in owners] == before

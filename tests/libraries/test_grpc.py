@@ -16,7 +16,6 @@ import grpc.aio._channel  # type: ignore[import-untyped]
 import grpc.aio._server  # type: ignore[import-untyped]
 import pytest
 
-from asynchooks import libraries
 from asynchooks.tracing import Request, Span, SpanKind, StatusCode, current_request, start_span
 
 if TYPE_CHECKING:
@@ -307,21 +306,3 @@ def test_outside_of_a_request_nothing_is_added(trace: Trace) -> None:
     (served,) = of_kind(trace, SpanKind.SERVER)
     assert served.parent is None
     assert of_kind(trace, SpanKind.CLIENT) == []
-
-
-def test_all_is_as_before_after_uninstall(trace: Trace) -> None:
-    libraries.uninstall()
-    owners: tuple[type, ...] = (
-        grpc._server._Server,
-        grpc.aio._server.Server,
-        grpc._channel._UnaryUnaryMultiCallable,
-        grpc._channel._StreamStreamMultiCallable,
-        grpc.aio._channel.UnaryUnaryMultiCallable,
-        grpc.aio._channel.StreamStreamMultiCallable,
-    )
-    before = [dict(vars(owner)) for owner in owners]
-    libraries.install()
-    for owner, found in zip(owners, before, strict=True):
-        assert dict(vars(owner)) != found
-    libraries.uninstall()
-    assert [dict(vars(owner)) for owner in owners] == before

@@ -27,7 +27,6 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from tests.integration.conftest import Process, free_port
 
-from asynchooks import libraries
 from asynchooks.tracing import (
     Request,
     Span,
@@ -386,26 +385,3 @@ def test_outside_of_a_request_nothing_travels_and_jobs_begin_anew(trace: Trace) 
     (run,) = of_kind(trace, SpanKind.CONSUMER)
     assert run.links == []
     assert of_kind(trace, SpanKind.PRODUCER) == []
-
-
-def test_all_is_as_before_after_uninstall(trace: Trace) -> None:
-    libraries.uninstall()
-    owners: tuple[Any, ...] = (
-        celery.app.base.Celery,
-        celery.app.trace,
-        dramatiq.Actor,
-        dramatiq.worker.WorkerThread,
-        taskiq.kicker.AsyncKicker,
-        taskiq.receiver.receiver.Receiver,
-        arq.ArqRedis,
-        arq.connections,
-        arq.worker,
-        arq.Worker,
-        nats.aio.client.Client,
-    )
-    before = [dict(vars(owner)) for owner in owners]
-    libraries.install()
-    for owner, found in zip(owners, before, strict=True):
-        assert dict(vars(owner)) != found
-    libraries.uninstall()
-    assert [dict(vars(owner)) for owner in owners] == before
