@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import fail, guarded, step_out
-from asynchooks.libraries.outgoing import finish_request, start_outgoing
+from asynchooks.libraries.outgoing import finish_request, start_outgoing, version_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -86,4 +86,4 @@ def _begin(connection: Any, method: str, url: str, headers: Any) -> Outgoing | N
 
 
 def _finish(span: Span, response: Any) -> None:
-    finish_request(span, response.status, f"{response.version / 10:g}", response.getheaders())
+    finish_request(span, response.status, version_of(response), response.getheaders())
