@@ -66,11 +66,9 @@ def _make_enqueue_job(original: Any) -> Any:
     async def enqueue_job(self: Any, function: str, *args: Any, **kwargs: Any) -> Any:
         queue = kwargs.get("_queue_name") or self.default_queue_name
         span = guarded(original, start_sending, "arq", queue, function)
-        if span is None:
-            return await original(self, function, *args, **kwargs)
         with sending(span):
             job = await original(self, function, *args, **kwargs)
-            if job is not None:
+            if span is not None and job is not None:
                 span.set_attribute("messaging.message.id", job.job_id)
             return job
 

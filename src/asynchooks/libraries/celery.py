@@ -33,12 +33,12 @@ def _make_send_task(original: Any) -> Any:
     @functools.wraps(original)
     def send_task(self: Any, name: str, *args: Any, **options: Any) -> Any:
         span = guarded(original, _begin_sending, self, name, options)
-        if span is None:
-            return original(self, name, *args, **options)
         with sending(span):
-            options["headers"] = {**(options.get("headers") or {}), **headers_here()}
+            if span is not None:
+                options["headers"] = {**(options.get("headers") or {}), **headers_here()}
             result = original(self, name, *args, **options)
-            span.set_attribute("messaging.message.id", str(result.id))
+            if span is not None:
+                span.set_attribute("messaging.message.id", str(result.id))
             return result
 
     return send_task

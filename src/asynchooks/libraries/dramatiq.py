@@ -42,11 +42,10 @@ def _make_send_with_options(original: Any) -> Any:
     @functools.wraps(original)
     def send_with_options(self: Any, *args: Any, **options: Any) -> Any:
         span = guarded(original, start_sending, "dramatiq", self.queue_name, self.actor_name)
-        if span is None:
-            return original(self, *args, **options)
         with sending(span):
             message = original(self, *args, **options)
-            span.set_attribute("messaging.message.id", message.message_id)
+            if span is not None:
+                span.set_attribute("messaging.message.id", message.message_id)
             return message
 
     return send_with_options

@@ -48,16 +48,18 @@ def start_sending(system: str, destination: str, name: str = "") -> Span | None:
 
 class sending:
     """`with sending(span):` around the one call that sends a job, in a wrapper whose frame is taken
-    out of the traceback of what is raised. What is done to send it is below the span."""
+    out of the traceback of what is raised, also where there is no span. What is done to send the
+    job is below it."""
 
     __slots__ = ("_scope", "_span")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span | None) -> None:
         self._span = span
         self._scope = use_span(span)
 
-    def __enter__(self) -> Span:
-        self._scope.enter()
+    def __enter__(self) -> Span | None:
+        if self._span is not None:
+            self._scope.enter()
         return self._span
 
     def __exit__(
@@ -66,9 +68,12 @@ class sending:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._scope.leave()
         if exc is not None:
             step_out(exc)
+        if self._span is None:
+            return
+        self._scope.leave()
+        if exc is not None:
             self._span.record_exception(exc)
         self._span.end()
 

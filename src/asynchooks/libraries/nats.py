@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded
+from asynchooks.libraries.calls import guarded, step_out
 from asynchooks.libraries.jobs import headers_here, running, sending, start_job, start_sending
 
 if TYPE_CHECKING:
@@ -39,11 +39,8 @@ def _make_publish(original: Any) -> Any:
         headers: dict[str, str] | None = None,
     ) -> None:
         span = guarded(original, _begin_sending, subject)
-        if span is None:
-            await original(self, subject, payload, reply, headers)
-            return
         with sending(span):
-            if self._server_info.get("headers"):  # else it refuses them
+            if span is not None and self._server_info.get("headers"):  # else it refuses them
                 headers = {**headers_here(), **(headers or {})}
             await original(self, subject, payload, reply, headers)
 
@@ -63,7 +60,11 @@ def _make_subscribe(original: Any) -> Any:
     ) -> Any:
         if cb is not None and not _is_of_the_client(cb):
             cb = _traced_callback(cb)
-        return await original(self, subject, queue, cb, *args, **kwargs)
+        try:
+            return await original(self, subject, queue, cb, *args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            raise
 
     return subscribe
 

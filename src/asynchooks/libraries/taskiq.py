@@ -36,11 +36,10 @@ def _make_kiq(original: Any) -> Any:
     @functools.wraps(original)
     async def kiq(self: Any, *args: Any, **kwargs: Any) -> Any:
         span = guarded(original, start_sending, "taskiq", _QUEUE, self.task_name)
-        if span is None:
-            return await original(self, *args, **kwargs)
         with sending(span):
             task = await original(self, *args, **kwargs)
-            span.set_attribute("messaging.message.id", task.task_id)
+            if span is not None:
+                span.set_attribute("messaging.message.id", task.task_id)
             return task
 
     return kiq
