@@ -133,7 +133,8 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     };
     PyObject *span = span_begin(span_type, values[0], &options);
     if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
-        ((Span *)span)->is_sampled && mark_late(span, parent) < 0) {
+        !((Span *)parent)->is_foreign && ((Span *)span)->is_sampled &&
+        mark_late(span, parent) < 0) {
         Py_CLEAR(span);
     }
     Py_DECREF(parent);
