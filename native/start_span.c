@@ -83,6 +83,7 @@ mark_late(PyObject *span, PyObject *parent)
     if (context == NULL || result == NULL) {
         goto error;
     }
+    /* In parentheses: a context is a tuple, which would be taken for all the arguments. */
     Py_SETREF(result, PyObject_CallMethod(span, "add_link", "(O)", context));
     status = result != NULL ? 0 : -1;
 error:

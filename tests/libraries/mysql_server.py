@@ -9,11 +9,11 @@ import asyncio
 import sys
 from typing import Any
 
-from mysql_mimic import MysqlServer, Session
-from mysql_mimic.errors import ErrorCode, MysqlError
+from mysql_mimic import MysqlServer, Session  # type: ignore[import-untyped]
+from mysql_mimic.errors import ErrorCode, MysqlError  # type: ignore[import-untyped]
 
 
-class Desk(Session):
+class Desk(Session):  # type: ignore[misc] # it is untyped
     async def query(self, expression: Any, sql: str, attrs: dict[str, str]) -> Any:
         if "nonsense" in sql:
             raise MysqlError("You have an error in your SQL syntax", ErrorCode.PARSE_ERROR)

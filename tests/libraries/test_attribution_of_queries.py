@@ -116,14 +116,18 @@ class Pool:
         assert self.opened == 1
 
 
+async def share(pool: Pool, query: Callable[[str], str]) -> None:
+    """Two requests in turn, and then six at once, use the connection."""
+    await pool.open()
+    await pool.use("a", query)
+    await pool.use("b", query)
+    await asyncio.gather(*(pool.use(name, query) for name in "cdefgh"))
+    await pool.close()
+
+
 def test_a_pooled_connection_of_aiosqlite_under_sqlalchemy(trace: Trace, tmp_path: Path) -> None:
     async def main() -> None:
-        pool = Pool(trace, f"sqlite+aiosqlite:///{tmp_path}/shop.db")
-        await pool.open()
-        await pool.use("a", query)
-        await pool.use("b", query)
-        await asyncio.gather(*(pool.use(name, query) for name in "cdefgh"))
-        await pool.close()
+        await share(Pool(trace, f"sqlite+aiosqlite:///{tmp_path}/shop.db"), query)
 
     asyncio.run(main())
     check(trace, {name: query(name) for name in "abcdefgh"})
@@ -139,12 +143,8 @@ def test_a_pooled_connection_of_postgresql_under_sqlalchemy(
     trace: Trace, postgres: str, driver: str
 ) -> None:
     async def main() -> None:
-        pool = Pool(trace, postgres.replace("postgresql:", f"postgresql+{driver}:"))
-        await pool.open()
-        await pool.use("a", query_of_postgres)
-        await pool.use("b", query_of_postgres)
-        await asyncio.gather(*(pool.use(name, query_of_postgres) for name in "cdefgh"))
-        await pool.close()
+        url = postgres.replace("postgresql:", f"postgresql+{driver}:")
+        await share(Pool(trace, url), query_of_postgres)
 
     asyncio.run(main())
     check(trace, {name: query_of_postgres(name) for name in "abcdefgh"})

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import aiomysql
+import aiomysql  # type: ignore[import-untyped]
 import asyncmy
 import pymysql
 import pytest

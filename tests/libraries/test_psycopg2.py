@@ -39,7 +39,7 @@ def connection(trace: Trace, postgres: str) -> Iterator[Connection]:
 
 def use_cursor_factory(connection: Connection) -> None:
     cursor = connection.cursor(cursor_factory=psycopg2.extras.DictCursor)
-    cursor.execute(SELECT, ("desk",))
+    cursor.execute(SELECT, ("desk",))  # type: ignore[no-untyped-call]
 
 
 WAYS: dict[str, tuple[str, Callable[[Connection], Any]]] = {

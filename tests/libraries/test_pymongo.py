@@ -37,10 +37,18 @@ ASYNC = pytest.mark.skipif(
 )
 
 
+def connect(url: str, **options: Any) -> Any:
+    return pymongo.MongoClient(url, **options)
+
+
+def connect_async(url: str, **options: Any) -> Any:
+    return pymongo.AsyncMongoClient(url, **options)
+
+
 @pytest.fixture
 def client(trace: Trace, mongodb: str) -> Iterator[Client]:
     """A client with ten lamps."""
-    with pymongo.MongoClient(mongodb) as client:
+    with connect(mongodb) as client:
         lamps = client.shop.lamps
         lamps.drop()
         lamps.insert_many({"_id": number, "name": "desk"} for number in range(10))
@@ -88,7 +96,7 @@ def test_every_way_of_asyncio_is_one_span(
     trace: Trace, mongodb: str, client: Client, way: str
 ) -> None:
     async def main() -> None:
-        async with pymongo.AsyncMongoClient(mongodb) as client:
+        async with connect_async(mongodb) as client:
             with trace.request():
                 await WAYS[way][1](client.shop.lamps)
 
@@ -111,7 +119,7 @@ def test_the_span_s_line_is_the_one_that_awaits(trace: Trace, mongodb: str) -> N
         await client.shop.lamps.find_one()
 
     async def main() -> None:
-        async with pymongo.AsyncMongoClient(mongodb) as client:
+        async with connect_async(mongodb) as client:
             with trace.request():
                 await handle(client)
 
@@ -185,7 +193,7 @@ def test_a_listener_of_the_application_hears_the_same(trace: Trace, mongodb: str
             heard.append("failed")
 
     heard: list[str] = []
-    with pymongo.MongoClient(mongodb, event_listeners=[Listener()]) as client:
+    with connect(mongodb, event_listeners=[Listener()]) as client:
         client.shop.lamps.find_one()
         with trace.request():
             client.shop.lamps.find_one()
@@ -213,9 +221,9 @@ def test_a_pool_between_many_threads(trace: Trace, mongodb: str) -> None:
     def handler(number: int) -> None:
         with trace.request(f"r{number}"):
             for _ in range(2):
-                client.shop[f"lamps{number}"].find_one()
+                several.shop[f"lamps{number}"].find_one()
 
-    with pymongo.MongoClient(mongodb, maxPoolSize=3) as client, ThreadPoolExecutor(10) as threads:
+    with connect(mongodb, maxPoolSize=3) as several, ThreadPoolExecutor(10) as threads:
         list(threads.map(handler, NUMBERS))
     assert found(trace) == expected()
 
@@ -228,7 +236,7 @@ def test_a_pool_between_many_requests(trace: Trace, mongodb: str) -> None:
                 await client.shop[f"lamps{number}"].find_one()
 
     async def main() -> None:
-        async with pymongo.AsyncMongoClient(mongodb, maxPoolSize=3) as client:
+        async with connect_async(mongodb, maxPoolSize=3) as client:
             await asyncio.gather(*(handler(client, number) for number in NUMBERS))
 
     asyncio.run(main())
@@ -236,9 +244,7 @@ def test_a_pool_between_many_requests(trace: Trace, mongodb: str) -> None:
 
 
 def test_waiting_for_the_pool_is_a_span(trace: Trace, mongodb: str) -> None:
-    with pymongo.MongoClient(
-        mongodb, maxPoolSize=1, waitQueueTimeoutMS=20, retryReads=False
-    ) as client:
+    with connect(mongodb, maxPoolSize=1, waitQueueTimeoutMS=20, retryReads=False) as client:
         client.shop.lamps.find_one()
         (server,) = client._topology._servers.values()
         # It was of another name until 4.8.

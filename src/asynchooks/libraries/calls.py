@@ -82,14 +82,10 @@ def traced(
                     with inside(span):
                         result = await original(*args, **kwargs)
                 except BaseException as exc:
-                    step_out(exc)
-                    fail(span, exc, explain)
+                    failed(span, exc, args, kwargs)
                     raise
-                else:
-                    succeed(span, result)
-                    return result
-                finally:
-                    leave(span, args, kwargs)
+                succeeded(span, result, args, kwargs)
+                return result
 
             return call_async
 
@@ -102,14 +98,10 @@ def traced(
                     with inside(span):
                         result = yield from original(*args, **kwargs)
                 except BaseException as exc:
-                    step_out(exc)
-                    fail(span, exc, explain)
+                    failed(span, exc, args, kwargs)
                     raise
-                else:
-                    succeed(span, result)
-                    return result
-                finally:
-                    leave(span, args, kwargs)
+                succeeded(span, result, args, kwargs)
+                return result
 
             return run
 
@@ -120,28 +112,31 @@ def traced(
                 with inside(span):
                     result = original(*args, **kwargs)
             except BaseException as exc:
-                step_out(exc)
-                fail(span, exc, explain)
+                failed(span, exc, args, kwargs)
                 raise
-            else:
-                succeed(span, result)
-                return result
-            finally:
-                leave(span, args, kwargs)
+            succeeded(span, result, args, kwargs)
+            return result
 
         return call
 
     def inside(span: Span | None) -> AbstractContextManager[None]:
         return suppress_tracing() if whole and span is not None else _NOTHING
 
-    def succeed(span: Span | None, result: Any) -> None:
+    def succeeded(span: Span | None, result: Any, args: Any, kwargs: Any) -> None:
         if span is not None:
             if finish is not None:
                 guarded(finish, finish, span, result)
             span.end()
+            leave(args, kwargs)
 
-    def leave(span: Span | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if span is not None and restore is not None:
+    def failed(span: Span | None, exc: BaseException, args: Any, kwargs: Any) -> None:
+        step_out(exc)
+        if span is not None:
+            fail(span, exc, explain)
+            leave(args, kwargs)
+
+    def leave(args: Any, kwargs: Any) -> None:
+        if restore is not None:
             guarded(restore, restore, *args, **kwargs)
 
     return make

@@ -25,42 +25,39 @@ def waiting(original: Any) -> Any:
 
         @functools.wraps(original)
         async def acquire_async(*args: Any, **kwargs: Any) -> Any:
-            parent = current_span()
-            if parent is None:
+            with _Wait(original):
                 return await original(*args, **kwargs)
-            started = time.time_ns()
-            try:
-                result = await original(*args, **kwargs)
-            except BaseException as exc:
-                step_out(exc)
-                guarded(original, _record, parent, started, exc)
-                raise
-            guarded(original, _record, parent, started)
-            return result
 
         return acquire_async
 
     @functools.wraps(original)
     def acquire(*args: Any, **kwargs: Any) -> Any:
-        parent = current_span()
-        if parent is None:
+        with _Wait(original):
             return original(*args, **kwargs)
-        started = time.time_ns()
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as exc:
-            step_out(exc)
-            guarded(original, _record, parent, started, exc)
-            raise
-        guarded(original, _record, parent, started)
-        return result
 
     return acquire
 
 
-def _record(parent: Span, started: int, exc: BaseException | None = None) -> None:
-    if time.time_ns() - started < _WORTH_A_SPAN:
-        return
+class _Wait:
+    """What is inside is a wait of the current request."""
+
+    __slots__ = ("_original", "_parent", "_started")
+
+    def __init__(self, original: Any) -> None:
+        self._original = original
+
+    def __enter__(self) -> None:
+        self._parent = current_span()
+        self._started = time.time_ns()
+
+    def __exit__(self, exc_type: object, exc: BaseException | None, traceback: object) -> None:
+        if exc is not None:
+            step_out(exc)
+        if self._parent is not None and time.time_ns() - self._started >= _WORTH_A_SPAN:
+            guarded(self._original, _record, self._parent, self._started, exc)
+
+
+def _record(parent: Span, started: int, exc: BaseException | None) -> None:
     span = start_span("wait for a pooled connection", parent=parent, start_time=started)
     span.set_attribute("asynchooks.kind", "pool")
     if exc is not None:

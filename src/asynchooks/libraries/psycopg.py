@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.commands import command_span
-from asynchooks.libraries.database import query_span
+from asynchooks.libraries.database import command_span, query_span
 from asynchooks.libraries.drivers import Calls, batch_size, trace_calls
 from asynchooks.libraries.postgres import query_text
 

@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded
-from asynchooks.libraries.commands import command_span, is_traced
+from asynchooks.libraries.database import command_span
 from asynchooks.libraries.pools import waiting
-from asynchooks.tracing import StatusCode
+from asynchooks.tracing import StatusCode, recording_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +37,8 @@ def install(patches: Patches, module: ModuleType) -> None:
     listeners = module.monitoring._EventListeners
     patches.wrap(listeners, "enabled_for_commands", _make_enabled)
     patches.wrap(listeners, "publish_command_start", _followed_by(_start))
-    patches.wrap(listeners, "publish_command_success", _followed_by(_succeed))
-    patches.wrap(listeners, "publish_command_failure", _followed_by(_fail))
+    patches.wrap(listeners, "publish_command_success", _followed_by(_ending(_record_success)))
+    patches.wrap(listeners, "publish_command_failure", _followed_by(_ending(_record_failure)))
     for pool in _pools():
         # _get_socket until 4.4.
         for name in ("_get_conn", "_get_socket"):
@@ -59,7 +59,7 @@ def _pools() -> list[Any]:
 
 def _make_enabled(original: property) -> property:
     read: Any = original.fget
-    return property(lambda listeners: read(listeners) or is_traced())
+    return property(lambda listeners: read(listeners) or recording_span() is not None)
 
 
 def _followed_by(follow: Callable[..., None]) -> Callable[[Any], Any]:
@@ -98,46 +98,42 @@ def _start(
         _running[request_id] = span
 
 
-def _succeed(
-    listeners: object,
-    duration: object,
-    reply: Any,
-    command_name: str,
-    request_id: int,
-    *args: Any,
-    **kwargs: Any,
-) -> None:
-    span = _running.pop(request_id, None)
-    if span is None:
-        return
-    # The command went well, what it was to write did not: PyMongo raises this afterwards.
-    errors = reply.get("writeErrors") if isinstance(reply, dict) else None
+def _ending(record: Callable[[Span, Any], None]) -> Callable[..., None]:
+    """End the span of a command, of which the server's answer tells `record`."""
+
+    def end(
+        listeners: object,
+        duration: object,
+        answer: Any,
+        command_name: str,
+        request_id: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        span = _running.pop(request_id, None)
+        if span is not None:
+            record(span, answer if isinstance(answer, dict) else {})
+            span.end()
+
+    return end
+
+
+def _record_success(span: Span, answer: dict[str, Any]) -> None:
+    # A command that went well, but not all of what it was to write: PyMongo raises this later.
+    errors = answer.get("writeErrors")
     if errors:
         code = str(errors[0].get("code"))
         span.set_attribute("db.response.status_code", code)
         span.set_attribute("error.type", code)
         span.set_status(StatusCode.ERROR)
-    span.end()
 
 
-def _fail(
-    listeners: object,
-    duration: object,
-    failure: Any,
-    command_name: str,
-    request_id: int,
-    *args: Any,
-    **kwargs: Any,
-) -> None:
-    span = _running.pop(request_id, None)
-    if span is None:
-        return
+def _record_failure(span: Span, answer: dict[str, Any]) -> None:
     exc = sys.exception()
     if exc is not None:
         span.record_exception(exc)
     else:
         span.set_status(StatusCode.ERROR)
-    code = failure.get("code") if isinstance(failure, dict) else None
+    code = answer.get("code")
     if code is not None:
         span.set_attribute("db.response.status_code", str(code))
-    span.end()

@@ -9,7 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._detached import call_detached
-from asynchooks.libraries.commands import command_span
+from asynchooks.libraries.database import command_span
 from asynchooks.libraries.drivers import Calls, read_text, trace_calls
 from asynchooks.libraries.pools import waiting
 

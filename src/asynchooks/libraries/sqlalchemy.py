@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from asynchooks.libraries.database import query_span
 from asynchooks.libraries.drivers import Calls, trace_calls
 from asynchooks.libraries.pools import waiting
-from asynchooks.tracing import current_span
+from asynchooks.tracing import recording_span
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -39,17 +39,13 @@ _entities: weakref.WeakKeyDictionary[Any, tuple[str, ...]] = weakref.WeakKeyDict
 def install(patches: Patches, module: ModuleType) -> None:
     from sqlalchemy import util
 
-    def begin_here(connection: Any, context: Any, batch_size: int | None) -> Span | None:
-        if current_span() is None:
-            return None
-        if connection.dialect.is_async and _is_in_greenlet():
-            span: Span | None = util.await_only(_begin_outside(connection, context, batch_size))
-            return span
-        return _begin(connection, context, batch_size)
-
     def begin(connection: Any, dialect: Any, context: Any, *args: Any) -> Span | None:
-        batch_size = len(context.parameters) if context.executemany else None
-        return begin_here(connection, context, batch_size)
+        if recording_span() is None:
+            return None
+        if dialect.is_async and _is_in_greenlet():
+            span: Span | None = util.await_only(_begin_outside(connection, context))
+            return span
+        return _begin(connection, context)
 
     connection = module.engine.Connection
     methods = ("_exec_single_context", "_exec_insertmany_context")
@@ -63,11 +59,11 @@ def _is_in_greenlet() -> bool:
     return type(greenlet.getcurrent()).__name__ == "_AsyncIoGreenlet"
 
 
-async def _begin_outside(connection: Any, context: Any, batch_size: int | None) -> Span | None:
-    return _begin(connection, context, batch_size)
+async def _begin_outside(connection: Any, context: Any) -> Span | None:
+    return _begin(connection, context)
 
 
-def _begin(connection: Any, context: Any, batch_size: int | None) -> Span | None:
+def _begin(connection: Any, context: Any) -> Span | None:
     url = connection.engine.url
     name = connection.dialect.name
     span = query_span(
@@ -76,7 +72,7 @@ def _begin(connection: Any, context: Any, batch_size: int | None) -> Span | None
         namespace=url.database or "",
         address=url.host or "",
         port=url.port,
-        batch_size=batch_size,
+        batch_size=len(context.parameters) if context.executemany else None,
     )
     if span is not None:
         entities = _entities_of(context)

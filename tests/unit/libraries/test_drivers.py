@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from psycopg import sql
 from psycopg2 import sql as sql2
 
 from asynchooks._patching import Patches
-from asynchooks.libraries import pools
 from asynchooks.libraries.drivers import Calls, batch_size, read_text, trace_calls
 from asynchooks.libraries.pools import waiting
 from asynchooks.libraries.postgres import query_text
@@ -108,7 +108,7 @@ def test_waiting_is_a_span_where_there_was_something_to_wait_for(
     async def acquire_async(duration: int) -> str:
         return acquire(duration)
 
-    monkeypatch.setattr(pools.time, "time_ns", lambda: now)
+    monkeypatch.setattr(time, "time_ns", lambda: now)
     with use_span(start_span("request")):
         for wait in (waiting(acquire), lambda ns: asyncio.run(waiting(acquire_async)(ns))):
             assert wait(999_999) == "connection"
