@@ -208,9 +208,9 @@ class _Reader:
         return self.name_of_traces(suffix)[1]
 
     def choice(self, name: str, value: str, known: Sequence[str]) -> str:
-        """`value`, or the default where it is not one of the known ones."""
-        if value in known:
-            return value
+        """`value`, in lower case, or the default where it is not one of the known ones."""
+        if value.lower() in known:
+            return value.lower()
         return self._default(name, value, f"one of {', '.join(known)}")
 
     def number(self, name: str, kind: Callable[[str], T], expected: str) -> T | None:
