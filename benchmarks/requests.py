@@ -93,14 +93,14 @@ class Server:
         end = time.monotonic() + 60
         while not _is_open(self.port):
             if self._process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"{self._process.args} does not listen on port {self.port}")
+                raise SystemExit(f"{self._process.args!r} does not listen on port {self.port}")
             time.sleep(0.05)
 
     def measure(self, seconds: float) -> Measured:
         before = self._cpu()
         load = drive(self.port, PATH, seconds=seconds)
         if load.failures or not load.answers:
-            raise SystemExit(f"{self._process.args}: {load}, expected answers with status 200")
+            raise SystemExit(f"{self._process.args!r}: {load}, expected answers with status 200")
         cpu = (self._cpu() - before) / load.answers * 1e6
         return Measured(load.answers / load.seconds, cpu)
 

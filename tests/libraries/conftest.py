@@ -101,7 +101,8 @@ def trace(engine: None, caplog: pytest.LogCaptureFixture) -> Iterator[Trace]:
     libraries.uninstall()
     tasks.uninstall()
     set_sink(None)
-    assert [r.getMessage() for r in caplog.records if r.name == "asynchooks"] == []
+    logged = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.records]
+    assert [r.getMessage() for r in logged if r.name == "asynchooks"] == []
 
 
 def line_of(span: Span, code: CodeType) -> int:

@@ -625,8 +625,10 @@ def test_what_outlives_the_request_is_marked_and_linked(trace: Trace) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     def later() -> None:
-        asynchooks.tracing.start_span("late").end()
-        done.set()
+        try:
+            asynchooks.tracing.start_span("late").end()
+        finally:
+            done.set()
 
     async def main() -> None:
         await call(TracedApplication(app), scope_of())

@@ -1,4 +1,4 @@
-"""structlog: the request's ids on every event, whatever it is rendered to, without configuration."""
+"""structlog: the request's ids on every event, whatever it is rendered to."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_through_logging_it_is_one_event(trace: Trace, is_rendered: bool) -> Non
     handler.setFormatter(logging.Formatter("%(request_id)s %(message)s"))
     logger.addHandler(handler)
     last: Any = (
-        structlog.processors.KeyValueRenderer(["event", "request_id"])
+        structlog.processors.KeyValueRenderer(key_order=["event", "request_id"])
         if is_rendered
         else structlog.stdlib.render_to_log_kwargs
     )
@@ -102,9 +102,8 @@ def test_through_logging_it_is_one_event(trace: Trace, is_rendered: bool) -> Non
     with trace.request("r1") as request:
         wrapped.warning("served")
     handler.close()
-    assert output.getvalue().startswith(
-        "r1 event='served' request_id='r1'" if is_rendered else "r1 served"
-    )
+    line = "r1 event='served' request_id='r1'" if is_rendered else "r1 served"
+    assert output.getvalue().startswith(line)
     assert len(request.span.events) == 1
 
 

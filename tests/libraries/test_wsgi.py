@@ -15,10 +15,9 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-import waitress.server
+import waitress.server  # type: ignore[import-untyped]
 import werkzeug.serving
 
-from asynchooks import libraries
 from asynchooks.libraries.wsgi import TracedWSGIApplication
 from asynchooks.tracing import Request, Span, SpanKind, StatusCode, current_request, start_span
 
@@ -350,18 +349,3 @@ def test_an_environ_that_we_do_not_understand_is_the_application_s_to_judge(
     assert TracedWSGIApplication(app)({}, None) == ["given"]  # type: ignore[arg-type] # broken
     assert trace.spans == []
     caplog.clear()
-
-
-def test_all_is_as_before_after_uninstall(trace: Trace) -> None:
-    libraries.uninstall()
-    owners: tuple[type, ...] = (
-        wsgiref.handlers.BaseHandler,
-        waitress.server.BaseWSGIServer,
-        werkzeug.serving.BaseWSGIServer,
-    )
-    before = [dict(vars(owner)) for owner in owners]
-    libraries.install()
-    for owner, found in zip(owners, before, strict=True):
-        assert dict(vars(owner)) != found
-    libraries.uninstall()
-    assert [dict(vars(owner)) for owner in owners] == before

@@ -24,5 +24,6 @@ def _unpack(worker: object, message: Any) -> contextvars.Context:
 
 PATCHES: dict[str, Wrap] = {
     "dramatiq.actor:Actor.message_with_options": with_arguments(_pack),
-    "dramatiq.worker:WorkerThread.process_message": in_context(_unpack),
+    "dramatiq.worker:WorkerThread.process_message?": in_context(_unpack),
+    "dramatiq.worker:_WorkerThread.process_message?": in_context(_unpack),  # its name in 1.16
 }

@@ -1,5 +1,5 @@
-"""joblib: what `Parallel` calls in threads runs in the context of whoever called it; what it sends
-to processes has the portable stores of there.
+"""joblib: what `Parallel` sends to processes has the portable stores of whoever called it. Its
+threads are a pool of `multiprocessing.pool`, whose jobs have their submitter's context anyway.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from asynchooks import _native
 from asynchooks.context.carriers import enclose
 from asynchooks.integrations.beside import Beside
 from asynchooks.integrations.wrapping import with_arguments
@@ -23,22 +22,15 @@ def _note(parallel: object, *args: Any, **kwargs: Any) -> None:
     _contexts.put(parallel, contextvars.copy_context())
 
 
-def _bind(parallel: Any, batch: Any) -> None:
+def _enclose(parallel: Any, batch: Any) -> None:
     context = _contexts.get(parallel)
-    if context is not None:
-        bind = _bind_to if getattr(parallel._backend, "supports_sharedmem", False) else _enclose
-        batch.items = [(bind(context, fn), args, kwargs) for fn, args, kwargs in batch.items]
-
-
-def _bind_to(context: contextvars.Context, fn: Any) -> Any:
-    return _native.Wrapper(fn, "context", helper=context)
-
-
-def _enclose(context: contextvars.Context, fn: Any) -> Any:
-    return context.copy().run(enclose, fn)
+    if context is None or getattr(parallel._backend, "supports_sharedmem", False):
+        return
+    run = context.copy().run
+    batch.items = [(run(enclose, fn), *given) for fn, *given in batch.items]
 
 
 PATCHES: dict[str, Wrap] = {
     "joblib.parallel:Parallel.__call__": with_arguments(_note),
-    "joblib.parallel:Parallel._dispatch": with_arguments(_bind),
+    "joblib.parallel:Parallel._dispatch": with_arguments(_enclose),
 }

@@ -6,11 +6,10 @@ The list is all that `enable()` loads. The file of an integration, which has its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks import _native
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ("INTEGRATIONS", "Integration")
 
 
-@dataclass(frozen=True, slots=True)
-class Integration:
+class Integration(NamedTuple):
     """The boundary of one library, as those of Python itself are in `boundaries/`.
 
     Args:
@@ -65,7 +63,8 @@ class Integration:
 
 
 def _is_missing(module: ModuleType, target: str) -> bool:
-    return target.endswith("?") and not hasattr(module, target.partition(":")[2][:-1])
+    first, _, _ = target.partition(":")[2].removesuffix("?").partition(".")
+    return target.endswith("?") and not hasattr(module, first)
 
 
 def _resolve(module: ModuleType, target: str) -> tuple[Any, str]:
@@ -145,7 +144,7 @@ INTEGRATIONS = (
     ),
     Integration(
         "joblib",
-        "what Parallel calls in threads has the caller's context, in processes its portable stores",
+        "portable stores travel with what Parallel sends to processes",
         ("joblib.parallel",),
     ),
     Integration("anyio", "portable stores travel with to_process.run_sync", ("anyio.to_process",)),

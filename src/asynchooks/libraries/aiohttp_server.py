@@ -1,5 +1,5 @@
-"""aiohttp.web: a request lasts from its handler's call until the answer is written; and the template
-of its route."""
+"""aiohttp.web: a request lasts from its handler's call until the answer is written; and the
+template of its route."""
 
 from __future__ import annotations
 

@@ -49,9 +49,11 @@ class TracedApplication:
             return
         exchange_type = _WebSocket if scope["type"] == "websocket" else _Exchange
         exchange = exchange_type(request, receive, send)
+        if request.span.is_recording():  # else nothing is to be learned from what is received
+            receive = exchange.receive
         with answering(request, exchange.answer):
             try:
-                await self.app(scope, exchange.receive, exchange.send)
+                await self.app(scope, receive, exchange.send)
             finally:
                 exchange.close()
 

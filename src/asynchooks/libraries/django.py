@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded
+from asynchooks.libraries.calls import guarded, step_out
 from asynchooks.libraries.routes import record_failure
 from asynchooks.tracing import current_request
 
@@ -21,7 +21,7 @@ SUPPORTED = ("3.2", "7")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    from django.core.handlers import exception  # the application has imported it
+    from django.core.handlers import exception  # type: ignore[import-untyped] # the application has imported it
 
     patches.wrap(module.BaseHandler, "resolve_request", _make_resolve_request)
     patches.wrap(exception, "handle_uncaught_exception", _make_handle_uncaught_exception)
@@ -30,7 +30,11 @@ def install(patches: Patches, module: ModuleType) -> None:
 def _make_resolve_request(original: Any) -> Any:
     @functools.wraps(original)
     def resolve_request(self: Any, request: Any) -> Any:
-        match = original(self, request)
+        try:
+            match = original(self, request)
+        except BaseException as exc:
+            step_out(exc)
+            raise
         guarded(original, _remember_route, match)
         return match
 
@@ -41,7 +45,11 @@ def _make_handle_uncaught_exception(original: Any) -> Any:
     @functools.wraps(original)
     def handle_uncaught_exception(request: Any, resolver: Any, exc_info: Any) -> Any:
         record_failure(exc_info[1])
-        return original(request, resolver, exc_info)
+        try:
+            return original(request, resolver, exc_info)
+        except BaseException as exc:
+            step_out(exc)
+            raise
 
     return handle_uncaught_exception
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded
+from asynchooks.libraries.calls import guarded, step_out
 from asynchooks.libraries.routes import record_failure
 from asynchooks.tracing import current_request
 
@@ -36,7 +36,11 @@ def _make_dispatch_request(module: Any) -> Any:
         @functools.wraps(original)
         def dispatch_request(self: Any, *args: Any) -> Any:
             guarded(original, remember_route)
-            return original(self, *args)
+            try:
+                return original(self, *args)
+            except BaseException as exc:
+                step_out(exc)
+                raise
 
         return dispatch_request
 
@@ -47,6 +51,10 @@ def _make_handle_exception(original: Any) -> Any:
     @functools.wraps(original)
     def handle_exception(self: Any, *args: Any) -> Any:
         record_failure(args[-1])
-        return original(self, *args)
+        try:
+            return original(self, *args)
+        except BaseException as exc:
+            step_out(exc)  # where exceptions are to propagate, to a debugger
+            raise
 
     return handle_exception

@@ -1,5 +1,5 @@
-"""granian: the ASGI or WSGI application that a worker calls is the boundary of its requests, in worker
-processes, worker threads and embedded. (RSGI, granian's own interface, is not seen.)"""
+"""granian: the ASGI or WSGI application that a worker calls is the boundary of its requests, in
+worker processes, worker threads and embedded. (RSGI, granian's own interface, is not seen.)"""
 
 from __future__ import annotations
 

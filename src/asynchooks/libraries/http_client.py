@@ -1,5 +1,5 @@
-"""http.client, and with it urllib.request: every request that leaves, each redirect for itself, with
-the trace and the request id in its headers. The span ends when the answer's headers are there.
+"""http.client, and with it urllib.request: every request that leaves, each redirect for itself,
+with the trace and the request id in its headers. The span ends when the answer's headers are there.
 
 Clients that are built on its connections and send by `putrequest` (urllib3) have their own spans.
 """
@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import fail, guarded, step_out
-from asynchooks.libraries.outgoing import finish_request, start_outgoing
+from asynchooks.libraries.outgoing import finish_request, start_outgoing, version_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,8 +35,10 @@ def install(patches: Patches, module: ModuleType) -> None:
 def _make_request(original: Any) -> Any:
     @functools.wraps(original)
     def request(
-        self: Any, method: str, url: str, body: Any = None, headers: Any = {}, **kwargs: Any
+        self: Any, method: str, url: str, body: Any = None, headers: Any = None, **kwargs: Any
     ) -> Any:
+        if headers is None:
+            headers = {}
         outgoing = guarded(original, _begin, self, method, url, headers)
         span = None
         if outgoing is not None:
@@ -84,4 +86,4 @@ def _begin(connection: Any, method: str, url: str, headers: Any) -> Outgoing | N
 
 
 def _finish(span: Span, response: Any) -> None:
-    finish_request(span, response.status, f"{response.version / 10:g}", response.getheaders())
+    finish_request(span, response.status, version_of(response), response.getheaders())

@@ -1,5 +1,5 @@
-"""A request that comes in, and the answer to it. Alike for every kind of server; each file says what
-came, what was answered, and when the last byte was.
+"""A request that comes in, and the answer to it. Alike for every kind of server; each file says
+what came, what was answered, and when the last byte was.
 
 A request always starts a new root here, whatever the context says: on a kept connection, asyncio
 may hand the context of the previous request to the next one (cpython#140947).
@@ -49,19 +49,10 @@ def request_id_from(given: str) -> str:
 
 
 def start_incoming(
-    *,
-    method: str,
-    path: str,
-    headers: Headers,
-    scheme: str = "http",
-    query: str = "",
-    version: str = "",
-    server: Sequence[Any] | None = None,
-    client: Sequence[Any] | None = None,
-    is_websocket: bool = False,
+    *, method: str, path: str, headers: Headers, is_websocket: bool = False, **facts: Any
 ) -> Request:
-    """Begin the request that came with these headers; `server` and `client` are addresses, each a
-    host and maybe a port. The caller puts it in force and follows its answer."""
+    """Begin the request that came with these headers. `facts` are those of `_describe`. The caller
+    puts it in force and follows its answer."""
     by_name: dict[str, str] = {}
     for name, value in headers:
         by_name.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
@@ -73,9 +64,25 @@ def start_incoming(
         parent=parent,
         baggage=baggage,
     )
-    span = request.span
-    if not span.is_recording():
-        return request
+    if request.span.is_recording():
+        _describe(request.span, method, path, by_name.get("user-agent"), **facts)
+        record_headers(request.span, "server", "request", headers)
+    return request
+
+
+def _describe(
+    span: Span,
+    method: str,
+    path: str,
+    user_agent: str | None,
+    *,
+    scheme: str = "http",
+    query: str = "",
+    version: str = "",
+    server: Sequence[Any] | None = None,
+    client: Sequence[Any] | None = None,
+) -> None:
+    """Say what came; `server` and `client` are addresses, each a host and maybe a port."""
     set_attribute = span.set_attribute
     record_method(span, method)
     set_attribute("url.path", path)
@@ -90,10 +97,8 @@ def start_incoming(
             set_attribute("server.port", int(server[1]))
     if client:
         set_attribute("client.address", client[0])
-    if "user-agent" in by_name:
-        set_attribute("user_agent.original", by_name["user-agent"])
-    record_headers(span, "server", "request", headers)
-    return request
+    if user_agent is not None:
+        set_attribute("user_agent.original", user_agent)
 
 
 class Answer:

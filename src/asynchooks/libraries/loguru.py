@@ -1,6 +1,6 @@
-"""loguru: every record has `request_id`, `trace_id` and `span_id` in its `extra`, "-" outside of any
-request, and is an event of its span. Where the application has bound these names itself, its values
-stay."""
+"""loguru: every record has `request_id`, `trace_id` and `span_id` in its `extra`, "-" outside of
+any request, and is an event of its span. Where the application has bound these names itself, its
+values stay."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # Text or bytes.
     Headers = Iterable[tuple[Any, Any]]
 
-__all__ = ("Outgoing", "finish_request", "start_outgoing")
+__all__ = ("Outgoing", "finish_request", "start_outgoing", "version_of")
 
 
 class Outgoing(NamedTuple):
@@ -69,6 +69,12 @@ def finish_request(span: Span, status: int, version: str = "", headers: Headers 
         span.set_attribute("error.type", str(status))
         span.set_status(StatusCode.ERROR)
     record_headers(span, "client", "response", map(_as_bytes, headers))
+
+
+def version_of(response: Any) -> str:
+    """The HTTP version of an answer of http.client's or urllib3's, which is 11 for "1.1"."""
+    number = getattr(response, "version", None)
+    return f"{number / 10:g}" if number else ""
 
 
 def _as_bytes(header: tuple[Any, Any]) -> tuple[bytes, bytes]:

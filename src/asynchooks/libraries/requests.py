@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import traced, unrecorded
-from asynchooks.libraries.outgoing import finish_request, start_outgoing
+from asynchooks.libraries.outgoing import finish_request, start_outgoing, version_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -44,10 +44,5 @@ def _restore(adapter: object, request: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _finish(span: Span, response: Any) -> None:
-    version = getattr(response.raw, "version", None)  # 11 is HTTP/1.1
-    finish_request(
-        span,
-        response.status_code,
-        f"{version / 10:g}" if version else "",
-        response.headers.items(),
-    )
+    version = version_of(response.raw)
+    finish_request(span, response.status_code, version, response.headers.items())

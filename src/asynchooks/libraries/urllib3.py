@@ -9,7 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import fail, guarded, step_out
-from asynchooks.libraries.outgoing import finish_request, start_outgoing
+from asynchooks.libraries.outgoing import finish_request, start_outgoing, version_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -61,10 +61,4 @@ def _begin(pool: Any, method: str, url: str, headers: Any) -> Outgoing | None:
 
 
 def _finish(span: Span, response: Any) -> None:
-    version = getattr(response, "version", None)  # 11 is HTTP/1.1
-    finish_request(
-        span,
-        response.status,
-        f"{version / 10:g}" if version else "",
-        response.headers.items(),
-    )
+    finish_request(span, response.status, version_of(response), response.headers.items())

@@ -1,5 +1,5 @@
-"""Werkzeug's development server (`flask run`): the WSGI application that it is given is the boundary of
-its requests."""
+"""Werkzeug's development server (`flask run`): the WSGI application that it is given is the
+boundary of its requests."""
 
 from __future__ import annotations
 

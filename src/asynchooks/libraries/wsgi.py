@@ -33,7 +33,7 @@ class TracedWSGIApplication:
         # A server may look at attributes of the application.
         return getattr(self.app, name)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Any:
         try:
             request = _start(environ)
         except Exception:

@@ -1,4 +1,5 @@
-"""wsgiref: what a handler runs is the boundary of its requests. Django's `runserver` is built on it."""
+"""wsgiref: what a handler runs is the boundary of its requests. Django's `runserver` is built on
+it."""
 
 from __future__ import annotations
 

@@ -119,8 +119,10 @@ def start_request(
     parent: SpanContext | None = None,
     attributes: Mapping[str, AttributeValue] | None = None,
     baggage: Mapping[str, str] = NO_BAGGAGE,
+    kind: SpanKind = SpanKind.SERVER,
 ) -> Request:
-    """Begin a request: a new root, whatever was current before, and its server span.
+    """Begin a request: a new root, whatever was current before, and its server span; or, by `kind`,
+    that of a consumer.
 
     `parent` and `baggage` are what the caller sent in its headers. Whoever calls this puts the
     request in force by `use_request`, and ends `request.span`.
@@ -130,7 +132,7 @@ def start_request(
     request.baggage = baggage
     request.span = Span(
         method,
-        kind=SpanKind.SERVER,
+        kind=kind,
         parent=parent,
         request=request,
         attributes=attributes,

@@ -87,7 +87,7 @@ def test_where_and_how_spans_are_exported() -> None:
     assert (config.exporter, config.compression, config.file) == ("otlp", "gzip", "traces.jsonl")
     assert (config.queue_size, config.batch_size, config.interval) == (8192, 512, 0.2)
     config = read(
-        OTEL_TRACES_EXPORTER=" File ",
+        OTEL_TRACES_EXPORTER="file",
         OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
         OTEL_EXPORTER_OTLP_TRACES_COMPRESSION="none",
         ASYNCHOOKS_TRACES_FILE="/tmp/spans",

@@ -1,0 +1,92 @@
+"""NATS: publishing is a span, whose context travels in the message's headers; each message that a
+subscription hands to a callback is a request of its own, linked to who has published it. Messages
+that are fetched (`next_msg`, `async for`, pull consumers) end nowhere, and are none."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from asynchooks.libraries.calls import guarded, step_out
+from asynchooks.libraries.jobs import headers_here, running, sending, start_job, start_sending
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from asynchooks._patching import Patches
+    from asynchooks.tracing import Request, Span
+
+NAME = "nats-py"
+MODULE = "nats.aio.client"
+SUPPORTED = ("2.2", "3")
+
+# Where replies and acknowledgements go: nobody's job, and not sent by the application.
+_INTERNAL = ("_INBOX.", "$JS.")
+
+
+def install(patches: Patches, module: ModuleType) -> None:
+    patches.wrap(module.Client, "publish", _make_publish)
+    patches.wrap(module.Client, "subscribe", _make_subscribe)
+
+
+def _make_publish(original: Any) -> Any:
+    @functools.wraps(original)
+    async def publish(
+        self: Any,
+        subject: str,
+        payload: bytes = b"",
+        reply: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        span = guarded(original, _begin_sending, subject)
+        with sending(span):
+            if span is not None and self._server_info.get("headers"):  # else it refuses them
+                headers = {**headers_here(), **(headers or {})}
+            await original(self, subject, payload, reply, headers)
+
+    return publish
+
+
+def _begin_sending(subject: str) -> Span | None:
+    if subject.startswith(_INTERNAL):
+        return None
+    return start_sending("nats", subject)
+
+
+def _make_subscribe(original: Any) -> Any:
+    @functools.wraps(original)
+    async def subscribe(
+        self: Any, subject: str, queue: str = "", cb: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        if cb is not None and not _is_of_the_client(cb):
+            cb = _traced_callback(cb)
+        try:
+            return await original(self, subject, queue, cb, *args, **kwargs)
+        except BaseException as exc:
+            step_out(exc)
+            raise
+
+    return subscribe
+
+
+def _is_of_the_client(callback: Any) -> bool:
+    """Whether it is a method of the client's own, which sorts replies."""
+    owner = getattr(callback, "__self__", None)
+    return owner is not None and type(owner).__module__.partition(".")[0] == "nats"
+
+
+def _traced_callback(callback: Any) -> Any:
+    @functools.wraps(callback)
+    async def handle(message: Any) -> None:
+        job = guarded(callback, _begin, message)
+        if job is None:
+            await callback(message)
+            return
+        with running(job):
+            await callback(message)
+
+    return handle
+
+
+def _begin(message: Any) -> Request:
+    return start_job("nats", message.subject, message.headers or {})
