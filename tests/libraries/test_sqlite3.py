@@ -83,6 +83,7 @@ def test_a_failed_statement_is_failed_and_its_exception_unchanged(trace: Trace) 
     (span,) = trace.query_spans()
     assert span.status_code is StatusCode.ERROR
     assert span.attributes["error.type"] == "sqlite3.IntegrityError"
+    assert span.attributes["db.response.status_code"] == str(sqlite3.SQLITE_CONSTRAINT_UNIQUE)
 
 
 @pytest.mark.parametrize("argument", [None, 42, "SELECT", b"SELECT 1"])

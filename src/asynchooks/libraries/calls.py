@@ -44,6 +44,10 @@ __all__ = (
 _NOTHING: Any = nullcontext()
 
 
+def _always() -> bool:
+    return True
+
+
 def guarded(
     original: Callable[..., Any], step: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
@@ -63,13 +67,15 @@ def traced(
     *,
     explain: Explain | None = None,
     whole: bool = False,
+    gate: Callable[[], object] = _always,
 ) -> Callable[[Any], Any]:
     """A wrapper, for `Patches.wrap`, of a function, coroutine function or generator function: the
     span that `begin(*args, **kwargs)` starts lasts as long as the call, and fails when it does. In
     the end `restore(*args, **kwargs)` is called, where there is a span.
 
     A generator function is one whose generator is run to its end, as a coroutine is. With `whole`,
-    nothing that the call does inside is a span of its own.
+    nothing that the call does inside is a span of its own. Where `gate()` is not true, `begin` is
+    not asked.
     """
 
     def make(original: Any) -> Any:
@@ -77,7 +83,7 @@ def traced(
 
             @functools.wraps(original)
             async def call_async(*args: Any, **kwargs: Any) -> Any:
-                span = guarded(original, begin, *args, **kwargs)
+                span = guarded(original, begin, *args, **kwargs) if gate() else None
                 try:
                     with inside(span):
                         result = await original(*args, **kwargs)
@@ -93,7 +99,7 @@ def traced(
 
             @functools.wraps(original)
             def run(*args: Any, **kwargs: Any) -> Any:
-                span = guarded(original, begin, *args, **kwargs)
+                span = guarded(original, begin, *args, **kwargs) if gate() else None
                 try:
                     with inside(span):
                         result = yield from original(*args, **kwargs)
@@ -107,7 +113,7 @@ def traced(
 
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
-            span = guarded(original, begin, *args, **kwargs)
+            span = guarded(original, begin, *args, **kwargs) if gate() else None
             try:
                 with inside(span):
                     result = original(*args, **kwargs)

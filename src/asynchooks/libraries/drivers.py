@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks.libraries.calls import traced
+from asynchooks.tracing import recording_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,12 +31,17 @@ class Calls(NamedTuple):
 
 
 def trace_calls(patches: Patches, rows: Iterable[Calls], status: Status) -> None:
-    """Wrap every method of `rows` in a span; `status` reads the code of one that fails."""
+    """Wrap every method of `rows` in a span, where somebody's request that is recorded calls it;
+    `status` reads the code of one that fails."""
     explain = response_status(status)
     for owner, methods, begin, whole in rows:
         for method in methods:
             if hasattr(owner, method):
-                patches.wrap(owner, method, traced(begin, explain=explain, whole=whole))
+                patches.wrap(
+                    owner,
+                    method,
+                    traced(begin, explain=explain, whole=whole, gate=recording_span),
+                )
 
 
 def response_status(status: Status) -> Explain:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from asynchooks.libraries.database import query_span
 from asynchooks.libraries.drivers import Calls, trace_calls
 from asynchooks.libraries.pools import waiting
-from asynchooks.tracing import recording_span
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -40,8 +39,6 @@ def install(patches: Patches, module: ModuleType) -> None:
     from sqlalchemy import util
 
     def begin(connection: Any, dialect: Any, context: Any, *args: Any) -> Span | None:
-        if recording_span() is None:
-            return None
         if dialect.is_async and _is_in_greenlet():
             span: Span | None = util.await_only(_begin_outside(connection, context))
             return span

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import traced
 from asynchooks.libraries.database import query_span
+from asynchooks.libraries.drivers import Calls, trace_calls
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -27,9 +27,14 @@ _CONNECTION = ("execute", "executemany")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    for owner, methods in ((module.Cursor, _CURSOR), (module.Connection, _CONNECTION)):
-        for method in methods:
-            patches.wrap(owner, method, traced(_begin))
+    trace_calls(
+        patches,
+        (
+            Calls(module.Cursor, _CURSOR, _begin),
+            Calls(module.Connection, _CONNECTION, _begin),
+        ),
+        lambda exc: getattr(exc, "sqlite_errorcode", None),
+    )
 
 
 def _begin(connection: object, *args: Any, **kwargs: Any) -> Span | None:

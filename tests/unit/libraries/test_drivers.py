@@ -60,8 +60,15 @@ def driver(ended: list[Span]) -> Iterator[Driver]:
         ),
         lambda exc: getattr(exc, "code", None),
     )
-    yield Driver()
+    with use_span(start_span("request")):
+        yield Driver()
     patches.undo()
+
+
+def test_where_nobody_s_request_runs_nothing_is_asked(ended: list[Span], driver: Driver) -> None:
+    with use_span(None):
+        assert driver.execute("a") == "a"
+    assert ended == []
 
 
 def test_the_methods_that_there_are_are_traced(ended: list[Span], driver: Driver) -> None:
