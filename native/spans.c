@@ -114,7 +114,7 @@ identify(Span *self, const SpanOptions *options)
             return -1;
         }
         self->is_sampled = self->identity.flags & TRACE_FLAG_SAMPLED;
-        self->has_ended = true; /* for us: nothing can be set on it */
+        self->is_foreign = self->has_ended = true;
         return 0;
     }
     if (!is_child) {

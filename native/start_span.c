@@ -83,7 +83,6 @@ mark_late(PyObject *span, PyObject *parent)
     if (context == NULL || result == NULL) {
         goto error;
     }
-    /* In parentheses: a context is a tuple, which would be taken for all the arguments. */
     Py_SETREF(result, PyObject_CallMethod(span, "add_link", "(O)", context));
     status = result != NULL ? 0 : -1;
 error:
@@ -133,7 +132,8 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     };
     PyObject *span = span_begin(span_type, values[0], &options);
     if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
-        ((Span *)span)->is_sampled && mark_late(span, parent) < 0) {
+        !((Span *)parent)->is_foreign && ((Span *)span)->is_sampled &&
+        mark_late(span, parent) < 0) {
         Py_CLEAR(span);
     }
     Py_DECREF(parent);

@@ -242,6 +242,14 @@ def test_a_gate_decides_what_is_encoded(encoded: Any) -> None:
         _native.release_span("span")  # type: ignore[arg-type]
 
 
+def test_below_one_that_is_over_a_span_says_so() -> None:
+    over = Span("over")
+    over.end()
+    late = start_span("late", parent=over)
+    assert late.attributes == {"asynchooks.outlives_parent": True}
+    assert [link.context for link in late.links] == [over.context]
+
+
 def test_without_a_buffer_a_released_span_is_gone() -> None:
     span = Span("span")
     span.end()
@@ -260,5 +268,6 @@ def test_a_span_of_somebody_else_s_records_nothing_and_is_a_parent(ended: list[S
         child = start_span("child")
     assert child.parent == context
     assert child.is_recording()
+    assert (child.attributes, child.links) == ({}, [])  # its parent is not over
     quiet = Span("", context=context._replace(trace_flags=0))
     assert not start_span("child", parent=quiet).is_recording()
