@@ -14,6 +14,7 @@ import celery  # type: ignore[import-untyped]
 import celery.app.base  # type: ignore[import-untyped]
 import celery.app.trace  # type: ignore[import-untyped]
 import celery.contrib.testing.worker  # type: ignore[import-untyped]
+import celery.signals  # type: ignore[import-untyped]
 import dramatiq
 import dramatiq.worker
 import nats
@@ -127,8 +128,13 @@ def celery_app(broker: str, backend: str) -> Any:
     return app
 
 
+def leave_logging_alone(**kwargs: object) -> None:
+    """As long as somebody listens to this signal, Celery does not set logging up itself."""
+
+
 @contextlib.contextmanager
 def celery_worker(app: Any) -> Iterator[None]:
+    celery.signals.setup_logging.connect(leave_logging_alone)
     with celery.contrib.testing.worker.start_worker(
         app, pool="solo", perform_ping_check=False, loglevel="CRITICAL"
     ):
