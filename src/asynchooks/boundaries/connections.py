@@ -10,6 +10,7 @@ one of its caller. Protocol factories are called in the context of whoever opens
 from __future__ import annotations
 
 import contextvars
+import sys
 import types
 from asyncio import selector_events
 from asyncio.base_events import BaseEventLoop
@@ -45,6 +46,12 @@ def install(patches: Patches) -> None:
     patches.wrap(BaseEventLoop, "run_forever", note_start)
     for name in ("_make_socket_transport", "_make_ssl_transport", "_make_datagram_transport"):
         patches.wrap(loop, name, partial(_native.Wrapper, action="context", helper=_of_opened))
+    if sys.version_info >= (3, 15):  # a transport is told its context
+        patches.wrap(
+            BaseEventLoop,
+            "_create_connection_transport",
+            partial(_native.Wrapper, action="arguments", helper=_tell_context),
+        )
     patches.wrap(transport, "__init__", lambda fn: _native.Wrapper(fn, "call", then=_is_made))
     patches.wrap(
         transport, "_add_reader", partial(_native.Wrapper, action="context", helper=_of_transport)
@@ -74,6 +81,13 @@ def _of_opened(
     loop: object, *args: Any, server: object = None, **kwargs: Any
 ) -> contextvars.Context | None:
     return _of_loop(loop) if server is None else None
+
+
+def _tell_context(
+    loop: object, *args: Any, **kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    kwargs.setdefault("context", _of_loop(loop).copy())
+    return (loop, *args), kwargs
 
 
 def _is_made(_: None, transport: object, /, *args: Any, **kwargs: Any) -> None:
