@@ -255,6 +255,80 @@ error:
     return status;
 }
 
+#if PY_VERSION_HEX >= 0x030c0000
+
+/* Where a task has its coroutine and its context. */
+static Py_ssize_t task_coroutine = 0;
+static Py_ssize_t task_context = 0;
+
+/* Returns: where in `task` the one pointer to `object` is, or 0. */
+static Py_ssize_t
+find_pointer(PyObject *task, PyObject *object)
+{
+    Py_ssize_t found = 0;
+    Py_ssize_t size = (Py_ssize_t)sizeof(PyObject *);
+    for (Py_ssize_t at = FUTURE_LOOP; at + size <= task_type->tp_basicsize; at += size) {
+        if (SLOT_AT(task, at) == object) {
+            if (found != 0) {
+                return 0;
+            }
+            found = at;
+        }
+    }
+    return found;
+}
+
+/* Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+learn_task(PyObject *task)
+{
+    int status = -1;
+    /* Owned. */
+    PyObject *coroutine = PyObject_CallMethod(task, "get_coro", NULL);
+    PyObject *context = PyObject_CallMethod(task, "get_context", NULL);
+    if (coroutine != NULL && context != NULL) {
+        task_coroutine = find_pointer(task, coroutine);
+        task_context = find_pointer(task, context);
+        if (task_coroutine != 0 && task_context != 0) {
+            status = 0;
+        } else {
+            PyErr_Format(PyExc_RuntimeError,
+                         "a task keeps its coroutine and context at %zd and %zd, "
+                         "expected one place for each",
+                         task_coroutine, task_context);
+        }
+    }
+    Py_XDECREF(coroutine);
+    Py_XDECREF(context);
+    return status;
+}
+
+void
+task_dress(PyObject *task, PyObject *coroutine, PyObject *context, PyObject *loop)
+{
+    SLOT_AT(task, task_coroutine) = Py_NewRef(coroutine);
+    SLOT_AT(task, task_context) = Py_NewRef(context);
+    SLOT_AT(task, FUTURE_LOOP) = Py_XNewRef(loop);
+}
+
+void
+task_undress(PyObject *task)
+{
+    Py_CLEAR(SLOT_AT(task, task_coroutine));
+    Py_CLEAR(SLOT_AT(task, task_context));
+    Py_CLEAR(SLOT_AT(task, FUTURE_LOOP));
+}
+
+#else
+
+static int
+learn_task(PyObject *task)
+{
+    return 0;
+}
+
+#endif
+
 bool
 futures_can_be_made(void)
 {
@@ -315,7 +389,7 @@ internals_learn(PyObject *step, PyObject *wakeup, PyObject *task)
                      definition->ml_flags);
         return -1;
     }
-    if (learn_future(task) < 0) {
+    if (learn_future(task) < 0 || learn_task(task) < 0) {
         return -1;
     }
     learn_nesting();

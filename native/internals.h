@@ -113,6 +113,13 @@ bool futures_can_be_made(void);
    Returns: new, or NULL with MemoryError set. */
 PyObject *make_future(PyObject *loop);
 
+#if PY_VERSION_HEX >= 0x030c0000
+/* Gives a task whose __init__ has not begun what makes it safe to be looked at (`get_coro()`
+   would crash), and takes it back. `loop` may be NULL. */
+void task_dress(PyObject *task, PyObject *coroutine, PyObject *context, PyObject *loop);
+void task_undress(PyObject *task);
+#endif
+
 /* Calls a class as if it had no vectorcall: for arguments that do not fit, so that the error
    is the class's own, and for forms that we do not know.
    Returns: new, or NULL with an exception set. May run Python code: yes. */

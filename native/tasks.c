@@ -8,8 +8,12 @@
 
 static initproc original_task_init, original_future_init;
 static destructor original_task_dealloc, original_future_dealloc;
-static PyObject *future_done = NULL;     /* owned: the method Future.done */
-static PyObject *str_eager_start = NULL; /* owned */
+static PyObject *future_done = NULL; /* owned: the method Future.done */
+/* Owned: names of arguments of Task(). */
+static PyObject *str_eager_start = NULL;
+static PyObject *str_coro = NULL;
+static PyObject *str_context = NULL;
+static PyObject *str_loop = NULL;
 
 /* ---- Birth ------------------------------------------------------------------------- */
 
@@ -64,6 +68,41 @@ init_and_tell(initproc original, const Record *record, PyObject *self, PyObject 
 
 #if PY_VERSION_HEX >= 0x030c0000
 
+/* Returns: the argument of Task() that has this name, or this place, borrowed, or NULL where
+   it is not given, or is None. */
+static PyObject *
+argument_of(PyObject *args, Py_ssize_t place, PyObject *kwargs, PyObject *name)
+{
+    PyObject *value = NULL;
+    if (place < PyTuple_GET_SIZE(args)) { /* the original takes but the first so */
+        value = PyTuple_GET_ITEM(args, place);
+    } else if (kwargs != NULL) {
+        value = PyDict_GetItemWithError(kwargs, name);
+        PyErr_Clear(); /* the original says what is wrong with it */
+    }
+    return value != Py_None ? value : NULL;
+}
+
+/* Has a task that is not made yet look as if it were, for hooks.
+   Returns: 0, or -1 without an exception where that cannot be: it cannot be made either. */
+static int
+dress(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *coroutine = argument_of(args, 0, kwargs, str_coro);
+    PyObject *loop = argument_of(args, 1, kwargs, str_loop);
+    PyObject *context = argument_of(args, 3, kwargs, str_context);
+    /* Owned. */
+    PyObject *given = context != NULL ? Py_NewRef(context) : PyContext_CopyCurrent();
+    if (coroutine == NULL || given == NULL) {
+        PyErr_Clear();
+        Py_XDECREF(given);
+        return -1;
+    }
+    task_dress(self, coroutine, given, loop);
+    Py_DECREF(given);
+    return 0;
+}
+
 /* An eager task runs its first step inside __init__: it is told before that, and
    is what executes.
    Returns: 0, or -1 with an exception set. May run Python code: yes. */
@@ -71,17 +110,26 @@ static int
 eager_task_init(const Record *record, PyObject *self, PyObject *args, PyObject *kwargs)
 {
     Record born = *record;
-    if (hooks_want(EVENT_INIT, KIND_TASK) &&
-        hooks_emit_init(&born, KIND_NAMES[KIND_TASK], self) < 0) {
-        return -1;
+    if (dress(self, args, kwargs) < 0) {
+        return init_and_tell(original_task_init, record, self, args, kwargs);
     }
-    Record *found = records_find(self); /* unless the hook has called disable() */
+    int status = hooks_want(EVENT_INIT, KIND_TASK)
+                     ? hooks_emit_init(&born, KIND_NAMES[KIND_TASK], self)
+                     : 0;
+    /* NULL where the hook has called disable(). */
+    Record *found = status == 0 ? records_find(self) : NULL;
     if (found == NULL) {
-        return original_task_init(self, args, kwargs);
+        PyObject *exception = PyErr_GetRaisedException(); /* owned */
+        task_undress(self);
+        PyErr_SetRaisedException(exception);
+        return status < 0 ? -1 : original_task_init(self, args, kwargs);
     }
     Step step;
     step_begin_listed(&step, found, self);
-    int status = step_tell(&step, EVENT_BEFORE);
+    status = step_tell(&step, EVENT_BEFORE);
+    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    task_undress(self);
+    PyErr_SetRaisedException(exception);
     if (status == 0) {
         status = original_task_init(self, args, kwargs);
     }
@@ -147,8 +195,6 @@ future_init(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /* Future(loop=loop) is how every loop makes its futures. __init__ of one that is new and has
    no debugging to do only notes the loop; to call it would take a dict of the arguments. */
-static PyObject *str_loop = NULL; /* owned */
-
 static PyObject *
 construct_future(PyObject *class, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
@@ -452,9 +498,12 @@ tasks_prepare(void)
         return 0;
     }
     str_eager_start = PyUnicode_InternFromString("eager_start");
+    str_coro = PyUnicode_InternFromString("coro");
+    str_context = PyUnicode_InternFromString("context");
     future_done = PyObject_GetAttrString((PyObject *)future_type, "done");
     str_loop = PyUnicode_InternFromString("loop");
-    if (str_eager_start == NULL || future_done == NULL || str_loop == NULL) {
+    if (str_eager_start == NULL || str_coro == NULL || str_context == NULL ||
+        future_done == NULL || str_loop == NULL) {
         return -1;
     }
     for (int i = 0; i < METHOD_COUNT; i++) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import os
 import subprocess
@@ -340,3 +341,40 @@ def test_tasks_are_numbered_as_ever() -> None:
         text=True,
     )
     assert result.stdout == "Task-1\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks before 3.12")
+def test_an_eager_task_can_be_looked_at_as_it_is_born(engine: None) -> None:
+    """Hooks are told of it before its __init__, where `get_coro()` of 3.12 crashes."""
+    seen: list[tuple[Any, ...]] = []
+    given = contextvars.Context()
+
+    def look(task: Any) -> tuple[Any, ...]:
+        repr(task)
+        return task.get_coro(), task.get_context(), task.get_loop(), task.done()
+
+    hook = asynchooks.create_hook(
+        init=lambda async_id, kind, trigger, resource: seen.append(look(resource)),
+        before=lambda async_id: seen.append(look(asynchooks.execution_async_resource())),
+        kinds=("Task",),
+    )
+
+    async def leaf() -> int:
+        return 1
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        coroutine = leaf()
+        hook.enable()
+        make: Any = asyncio.Task
+        task = make(coroutine, loop=loop, context=given, eager_start=True)
+        hook.disable()
+        assert seen == [(coroutine, given, loop, False)] * 2
+        assert task.result() == 1
+        assert task.get_context() is given
+        del task
+        seen.clear()
+
+    count = sys.getrefcount(given)
+    asyncio.run(main())
+    assert sys.getrefcount(given) == count
