@@ -83,7 +83,7 @@ mark_late(PyObject *span, PyObject *parent)
     if (context == NULL || result == NULL) {
         goto error;
     }
-    Py_SETREF(result, PyObject_CallMethod(span, "add_link", "O", context));
+    Py_SETREF(result, PyObject_CallMethod(span, "add_link", "(O)", context));
     status = result != NULL ? 0 : -1;
 error:
     Py_XDECREF(context);

@@ -21,11 +21,12 @@ from asynchooks.tracing import (
     current_span,
     extract,
     is_sampled,
-    record_tasks,
     start_request,
     use_request,
     use_span,
 )
+from asynchooks.tracing.propagation import CARRIERS
+from asynchooks.tracing.scope import NO_BAGGAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,9 @@ _WORTH_A_SPAN = 1_000_000
 
 def request_id_from(given: str) -> str:
     """The id that the caller gave, or a new one where that could do harm."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{_native.new_span_id():016x}"
+    if given and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"{_native.new_span_id():016x}"
 
 
 def start_incoming(
@@ -62,12 +65,16 @@ def start_incoming(
 ) -> Request:
     """Begin the request that came with these headers; `server` and `client` are addresses, each a
     host and maybe a port. The caller puts it in force and follows its answer."""
-    by_name: dict[str, str] = {}
+    by_name: dict[bytes, bytes] = {}
     for name, value in headers:
-        by_name.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-    parent, baggage = extract(lambda name: by_name.get(name, ""))
+        by_name.setdefault(name.lower(), value)
+    parent, baggage = None, NO_BAGGAGE
+    if not by_name.keys().isdisjoint(CARRIERS):
+        parent, baggage = extract(
+            lambda name: by_name.get(name.encode("latin-1"), b"").decode("latin-1")
+        )
     request = start_request(
-        request_id=request_id_from(by_name.get("x-request-id", "")),
+        request_id=request_id_from(by_name.get(b"x-request-id", b"").decode("latin-1")),
         method="WEBSOCKET" if is_websocket else known_method(method),
         path=path,
         parent=parent,
@@ -76,22 +83,21 @@ def start_incoming(
     span = request.span
     if not span.is_recording():
         return request
-    set_attribute = span.set_attribute
     record_method(span, method)
-    set_attribute("url.path", path)
-    set_attribute("url.scheme", scheme)
+    attributes: dict[str, str | int] = {"url.path": path, "url.scheme": scheme}
     if query:
-        set_attribute("url.query", redact_query(query))
+        attributes["url.query"] = redact_query(query)
     if version:
-        set_attribute("network.protocol.version", version)
+        attributes["network.protocol.version"] = version
     if server:
-        set_attribute("server.address", server[0])
+        attributes["server.address"] = server[0]
         if len(server) > 1 and server[1] is not None:
-            set_attribute("server.port", int(server[1]))
+            attributes["server.port"] = int(server[1])
     if client:
-        set_attribute("client.address", client[0])
-    if "user-agent" in by_name:
-        set_attribute("user_agent.original", by_name["user-agent"])
+        attributes["client.address"] = client[0]
+    if b"user-agent" in by_name:
+        attributes["user_agent.original"] = by_name[b"user-agent"].decode("latin-1")
+    span.set_attributes(attributes)
     record_headers(span, "server", "request", headers)
     return request
 
@@ -150,13 +156,8 @@ class Answer:
             return  # the exception behind it may still come this way
         self._describe(span)
         span.end(self._ended_at)
-        background = self._background = Span(
-            "background",
-            parent=span,
-            request=self._request,
-            attributes={"asynchooks.background": True},
-        )
-        background.add_link(span.context)
+        # What nearly every request drops again has its attributes when it is kept.
+        background = self._background = Span("background", parent=span, request=self._request)
         if current_span() is span:
             self._background_scope = use_span(background)
             self._background_scope.enter()
@@ -179,8 +180,20 @@ class Answer:
         if self._background_scope is not None:
             self._background_scope.leave()
         background = self._background
-        if background is not None and _did_something(background, self._request):
+        if background is not None and self._did_something(background):
+            background.set_attribute("asynchooks.background", True)
+            background.add_link(span.context)
             background.end()
+
+    def _did_something(self, background: Span) -> bool:
+        if background.events or time.time_ns() - background.start_time >= _WORTH_A_SPAN:
+            return True
+        if self._request.newest_span is self._request.span:
+            return False
+        return any(
+            span.parent is not None and span.parent.span_id == background.context.span_id
+            for span in self._request.spans
+        )
 
     def _describe(self, span: Span) -> None:
         if self._chunks:
@@ -200,17 +213,14 @@ class answering:
     """`with answering(request) as answer:` around the one call that serves a request, in a wrapper
     whose frame is taken out of the traceback of what is raised."""
 
-    __slots__ = ("_answer", "_scope", "_tasks")
+    __slots__ = ("_answer", "_scope")
 
     def __init__(self, request: Request, answer: Answer | None = None) -> None:
         self._answer = answer or Answer(request)
         self._scope = use_request(request)
-        # The context may be that of another request while it sends, which records no tasks.
-        self._tasks = record_tasks(True)
 
     def __enter__(self) -> Answer:
         self._scope.enter()
-        self._tasks.__enter__()
         return self._answer
 
     def __exit__(
@@ -223,14 +233,4 @@ class answering:
             step_out(exc)
             self._answer.fail(exc)
         self._answer.finish()
-        self._tasks.__exit__(exc_type, exc, traceback)
         self._scope.leave()
-
-
-def _did_something(background: Span, request: Request) -> bool:
-    if background.events or time.time_ns() - background.start_time >= _WORTH_A_SPAN:
-        return True
-    return any(
-        span.parent is not None and span.parent.span_id == background.context.span_id
-        for span in request.spans
-    )
