@@ -20,7 +20,6 @@ from asynchooks.tracing import (
     StatusCode,
     current_span,
     extract,
-    is_sampled,
     start_request,
     use_request,
     use_span,
@@ -149,7 +148,7 @@ class Answer:
         """The last byte was sent: the server span is over. Code of this call that runs on from here
         is background, in a span of its own."""
         span = self._request.span
-        if span.end_time is not None or self._ended_at is not None or not is_sampled(span.context):
+        if self._ended_at is not None or not span.is_recording():
             return
         self._ended_at = time.time_ns()
         if self.status is not None and self.status >= 500:
@@ -174,7 +173,7 @@ class Answer:
     def finish(self) -> None:
         """The application is done with the request."""
         span = self._request.span
-        if span.end_time is None:  # a websocket, a failure, an answer that was cut short
+        if span.is_recording():  # a websocket, a failure, an answer that was cut short
             self._describe(span)
             span.end(self._ended_at)
         if self._background_scope is not None:
@@ -196,13 +195,14 @@ class Answer:
         )
 
     def _describe(self, span: Span) -> None:
+        attributes = {}
         if self._chunks:
-            span.set_attribute("http.response.body.size", self._size)
-            span.set_attribute("asynchooks.response.chunks", self._chunks)
-        if self.status is None:
-            return
-        span.set_attribute("http.response.status_code", self.status)
-        if self.status >= 500:
+            attributes["http.response.body.size"] = self._size
+            attributes["asynchooks.response.chunks"] = self._chunks
+        if self.status is not None:
+            attributes["http.response.status_code"] = self.status
+        span.set_attributes(attributes)
+        if self.status is not None and self.status >= 500:
             if "error.type" not in span.attributes:
                 span.set_attribute("error.type", str(self.status))
             if span.status_code is StatusCode.UNSET:

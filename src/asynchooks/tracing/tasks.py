@@ -32,7 +32,7 @@ def install() -> None:
     """Make a span of every task that is created under a request."""
     global _hook
     if _hook is None:
-        _hook = create_hook(init=_init, settled=_settled, destroy=_destroy, kinds=("Task",))
+        _hook = create_hook(init=_init, settled=_end, destroy=_end, kinds=("Task",))
         _hook.enable()
 
 
@@ -78,16 +78,10 @@ def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None
     _tasks[async_id] = weakref.ref(task)
 
 
-def _settled(async_id: int) -> None:
-    _end(async_id)
-
-
-def _destroy(async_id: int) -> None:
-    # A task that was never finished: the loop is gone, or its coroutine was.
-    _end(async_id)
-
-
 def _end(async_id: int) -> None:
+    """It is done; or it was never finished: the loop is gone, or its coroutine was."""
+    if async_id not in _tasks:
+        return
     entry = task_spans.pop(async_id, None)
     reference = _tasks.pop(async_id, None)
     if entry is None or reference is None:
