@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from asynchooks import tracing
-from asynchooks.libraries import asgi, database
+from asynchooks.libraries import database, incoming
 from asynchooks.libraries.asgi import TracedApplication
 from asynchooks.tracing import (
     DEFAULT_SAMPLER,
@@ -199,7 +199,8 @@ def test_nothing_is_computed_for_a_request_that_is_not_sampled(
     def compute(*args: Any) -> Any:
         raise AssertionError("computed")
 
-    monkeypatch.setattr(asgi, "_describe", compute)
+    monkeypatch.setattr(incoming, "record_method", compute)
+    monkeypatch.setattr(incoming, "record_headers", compute)
     monkeypatch.setattr(database, "read_statement", compute)
     set_sampler(always_off)
     app = Application()

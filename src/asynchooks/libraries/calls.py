@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
@@ -18,7 +17,6 @@ from asynchooks.tracing import suppress_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from asynchooks.tracing import Span
 
@@ -40,8 +38,6 @@ __all__ = (
     "traced",
     "unrecorded",
 )
-
-_NOTHING: Any = nullcontext()
 
 
 def guarded(
@@ -79,7 +75,10 @@ def traced(
             async def call_async(*args: Any, **kwargs: Any) -> Any:
                 span = guarded(original, begin, *args, **kwargs)
                 try:
-                    with inside(span):
+                    if whole and span is not None:
+                        with suppress_tracing():
+                            result = await original(*args, **kwargs)
+                    else:
                         result = await original(*args, **kwargs)
                 except BaseException as exc:
                     step_out(exc)
@@ -99,7 +98,10 @@ def traced(
             def run(*args: Any, **kwargs: Any) -> Any:
                 span = guarded(original, begin, *args, **kwargs)
                 try:
-                    with inside(span):
+                    if whole and span is not None:
+                        with suppress_tracing():
+                            result = yield from original(*args, **kwargs)
+                    else:
                         result = yield from original(*args, **kwargs)
                 except BaseException as exc:
                     step_out(exc)
@@ -117,7 +119,10 @@ def traced(
         def call(*args: Any, **kwargs: Any) -> Any:
             span = guarded(original, begin, *args, **kwargs)
             try:
-                with inside(span):
+                if whole and span is not None:
+                    with suppress_tracing():
+                        result = original(*args, **kwargs)
+                else:
                     result = original(*args, **kwargs)
             except BaseException as exc:
                 step_out(exc)
@@ -130,9 +135,6 @@ def traced(
                 leave(span, args, kwargs)
 
         return call
-
-    def inside(span: Span | None) -> AbstractContextManager[None]:
-        return suppress_tracing() if whole and span is not None else _NOTHING
 
     def succeed(span: Span | None, result: Any) -> None:
         if span is not None:
