@@ -54,7 +54,11 @@ static PyObject *
 Scope_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     Scope *self = (Scope *)type->tp_alloc(type, 0); /* owned */
-    if (self == NULL || outermost == NULL) {        /* the outermost itself */
+    if (self == NULL) {
+        return NULL;
+    }
+    if (outermost == NULL) { /* this is it */
+        self->records_tasks = true;
         return (PyObject *)self;
     }
     Scope *outer = scope_current(); /* owned */
@@ -66,6 +70,7 @@ Scope_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->baggage = Py_XNewRef(outer->baggage);
     self->attached = Py_XNewRef(outer->attached);
     self->is_suppressed = outer->is_suppressed;
+    self->records_tasks = outer->records_tasks;
     Py_DECREF(outer);
     return (PyObject *)self;
 }
@@ -204,6 +209,7 @@ static PyMemberDef Scope_members[] = {
     {"attached", T_OBJECT, offsetof(Scope, attached), 0, NULL},
     {"composed", T_OBJECT, offsetof(Scope, composed), 0, NULL},
     {"is_suppressed", T_BOOL, offsetof(Scope, is_suppressed), 0, NULL},
+    {"records_tasks", T_BOOL, offsetof(Scope, records_tasks), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -243,6 +249,7 @@ static PyType_Slot Scope_slots[] = {
                 "    baggage: what goes on to other services beside the trace (W3C "
                 "baggage), or None.\n"
                 "    is_suppressed: whether spans started here are not recorded.\n"
+                "    records_tasks: whether tasks created here are spans.\n"
                 "    attached: what OpenTelemetry's context holds besides, if anybody "
                 "has attached one.\n"
                 "    composed: OpenTelemetry's context as it was last asked for here, "

@@ -18,6 +18,7 @@ typedef struct Scope {
     struct Scope *outer; /* what was in force when this was entered */
     PyObject *token;     /* the context variable's, until it is left */
     bool is_suppressed;
+    bool records_tasks;
     bool is_misplaced; /* left where it could not be taken back: what is outside shows */
 } Scope;
 

@@ -242,6 +242,7 @@ class Scope:
     attached: Mapping[str, object] | None
     composed: tuple[Span | None, Any] | None
     is_suppressed: bool
+    records_tasks: bool
     @property
     def is_outermost(self) -> bool: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...

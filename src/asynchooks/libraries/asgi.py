@@ -27,6 +27,10 @@ __all__ = ("TracedApplication",)
 _STARTS = frozenset(("http.response.start", "websocket.accept", "websocket.http.response.start"))
 
 
+_ID = b"x-request-id"
+_ID_LENGTH = len(_ID)
+
+
 class TracedApplication:
     """An ASGI application, each of whose calls for a request is a request of ours."""
 
@@ -94,8 +98,11 @@ class _Exchange:
     def _begin(self, message: Message) -> Message:
         headers = list(message.get("headers") or ())
         self.answer.begin(message.get("status", 101), headers)  # of a websocket that is accepted
-        if not any(name.lower() == b"x-request-id" for name, _ in headers):
-            headers.append((b"x-request-id", self._request.id.encode("latin-1")))
+        for name, _ in headers:
+            if len(name) == _ID_LENGTH and name.lower() == _ID:
+                break
+        else:
+            headers.append((_ID, self._request.id.encode("latin-1")))
         return {**message, "headers": headers}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
@@ -18,7 +17,6 @@ from asynchooks.tracing import suppress_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from asynchooks.tracing import Span
 
@@ -40,8 +38,6 @@ __all__ = (
     "traced",
     "unrecorded",
 )
-
-_NOTHING: Any = nullcontext()
 
 
 def _always() -> bool:
@@ -85,7 +81,10 @@ def traced(
             async def call_async(*args: Any, **kwargs: Any) -> Any:
                 span = guarded(original, begin, *args, **kwargs) if gate() else None
                 try:
-                    with inside(span):
+                    if whole and span is not None:
+                        with suppress_tracing():
+                            result = await original(*args, **kwargs)
+                    else:
                         result = await original(*args, **kwargs)
                 except BaseException as exc:
                     failed(span, exc, args, kwargs)
@@ -101,7 +100,10 @@ def traced(
             def run(*args: Any, **kwargs: Any) -> Any:
                 span = guarded(original, begin, *args, **kwargs) if gate() else None
                 try:
-                    with inside(span):
+                    if whole and span is not None:
+                        with suppress_tracing():
+                            result = yield from original(*args, **kwargs)
+                    else:
                         result = yield from original(*args, **kwargs)
                 except BaseException as exc:
                     failed(span, exc, args, kwargs)
@@ -115,7 +117,10 @@ def traced(
         def call(*args: Any, **kwargs: Any) -> Any:
             span = guarded(original, begin, *args, **kwargs) if gate() else None
             try:
-                with inside(span):
+                if whole and span is not None:
+                    with suppress_tracing():
+                        result = original(*args, **kwargs)
+                else:
                     result = original(*args, **kwargs)
             except BaseException as exc:
                 failed(span, exc, args, kwargs)
@@ -124,9 +129,6 @@ def traced(
             return result
 
         return call
-
-    def inside(span: Span | None) -> AbstractContextManager[None]:
-        return suppress_tracing() if whole and span is not None else _NOTHING
 
     def succeeded(span: Span | None, result: Any, args: Any, kwargs: Any) -> None:
         if span is not None:

@@ -20,12 +20,12 @@ from asynchooks.tracing import (
     StatusCode,
     current_span,
     extract,
-    is_sampled,
-    record_tasks,
     start_request,
     use_request,
     use_span,
 )
+from asynchooks.tracing.propagation import CARRIERS
+from asynchooks.tracing.scope import NO_BAGGAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,9 @@ _WORTH_A_SPAN = 1_000_000
 
 def request_id_from(given: str) -> str:
     """The id that the caller gave, or a new one where that could do harm."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{_native.new_span_id():016x}"
+    if given and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"{_native.new_span_id():016x}"
 
 
 def start_incoming(
@@ -53,19 +55,23 @@ def start_incoming(
 ) -> Request:
     """Begin the request that came with these headers. `facts` are those of `_describe`. The caller
     puts it in force and follows its answer."""
-    by_name: dict[str, str] = {}
+    by_name: dict[bytes, bytes] = {}
     for name, value in headers:
-        by_name.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-    parent, baggage = extract(lambda name: by_name.get(name, ""))
+        by_name.setdefault(name.lower(), value)
+    parent, baggage = None, NO_BAGGAGE
+    if not by_name.keys().isdisjoint(CARRIERS):
+        parent, baggage = extract(
+            lambda name: by_name.get(name.encode("latin-1"), b"").decode("latin-1")
+        )
     request = start_request(
-        request_id=request_id_from(by_name.get("x-request-id", "")),
+        request_id=request_id_from(by_name.get(b"x-request-id", b"").decode("latin-1")),
         method="WEBSOCKET" if is_websocket else known_method(method),
         path=path,
         parent=parent,
         baggage=baggage,
     )
     if request.span.is_recording():
-        _describe(request.span, method, path, by_name.get("user-agent"), **facts)
+        _describe(request.span, method, path, by_name.get(b"user-agent"), **facts)
         record_headers(request.span, "server", "request", headers)
     return request
 
@@ -74,7 +80,7 @@ def _describe(
     span: Span,
     method: str,
     path: str,
-    user_agent: str | None,
+    user_agent: bytes | None,
     *,
     scheme: str = "http",
     query: str = "",
@@ -83,22 +89,21 @@ def _describe(
     client: Sequence[Any] | None = None,
 ) -> None:
     """Say what came; `server` and `client` are addresses, each a host and maybe a port."""
-    set_attribute = span.set_attribute
     record_method(span, method)
-    set_attribute("url.path", path)
-    set_attribute("url.scheme", scheme)
+    attributes: dict[str, str | int] = {"url.path": path, "url.scheme": scheme}
     if query:
-        set_attribute("url.query", redact_query(query))
+        attributes["url.query"] = redact_query(query)
     if version:
-        set_attribute("network.protocol.version", version)
+        attributes["network.protocol.version"] = version
     if server:
-        set_attribute("server.address", server[0])
+        attributes["server.address"] = server[0]
         if len(server) > 1 and server[1] is not None:
-            set_attribute("server.port", int(server[1]))
+            attributes["server.port"] = int(server[1])
     if client:
-        set_attribute("client.address", client[0])
+        attributes["client.address"] = client[0]
     if user_agent is not None:
-        set_attribute("user_agent.original", user_agent)
+        attributes["user_agent.original"] = user_agent.decode("latin-1")
+    span.set_attributes(attributes)
 
 
 class Answer:
@@ -148,20 +153,15 @@ class Answer:
         """The last byte was sent: the server span is over. Code of this call that runs on from here
         is background, in a span of its own."""
         span = self._request.span
-        if span.end_time is not None or self._ended_at is not None or not is_sampled(span.context):
+        if self._ended_at is not None or not span.is_recording():
             return
         self._ended_at = time.time_ns()
         if self.status is not None and self.status >= 500:
             return  # the exception behind it may still come this way
         self._describe(span)
         span.end(self._ended_at)
-        background = self._background = Span(
-            "background",
-            parent=span,
-            request=self._request,
-            attributes={"asynchooks.background": True},
-        )
-        background.add_link(span.context)
+        # What nearly every request drops again has its attributes when it is kept.
+        background = self._background = Span("background", parent=span, request=self._request)
         if current_span() is span:
             self._background_scope = use_span(background)
             self._background_scope.enter()
@@ -178,23 +178,36 @@ class Answer:
     def finish(self) -> None:
         """The application is done with the request."""
         span = self._request.span
-        if span.end_time is None:  # a websocket, a failure, an answer that was cut short
+        if span.is_recording():  # a websocket, a failure, an answer that was cut short
             self._describe(span)
             span.end(self._ended_at)
         if self._background_scope is not None:
             self._background_scope.leave()
         background = self._background
-        if background is not None and _did_something(background, self._request):
+        if background is not None and self._did_something(background):
+            background.set_attribute("asynchooks.background", True)
+            background.add_link(span.context)
             background.end()
 
+    def _did_something(self, background: Span) -> bool:
+        if background.events or time.time_ns() - background.start_time >= _WORTH_A_SPAN:
+            return True
+        if self._request.newest_span is self._request.span:
+            return False
+        return any(
+            span.parent is not None and span.parent.span_id == background.context.span_id
+            for span in self._request.spans
+        )
+
     def _describe(self, span: Span) -> None:
+        attributes = {}
         if self._chunks:
-            span.set_attribute("http.response.body.size", self._size)
-            span.set_attribute("asynchooks.response.chunks", self._chunks)
-        if self.status is None:
-            return
-        span.set_attribute("http.response.status_code", self.status)
-        if self.status >= 500:
+            attributes["http.response.body.size"] = self._size
+            attributes["asynchooks.response.chunks"] = self._chunks
+        if self.status is not None:
+            attributes["http.response.status_code"] = self.status
+        span.set_attributes(attributes)
+        if self.status is not None and self.status >= 500:
             if "error.type" not in span.attributes:
                 span.set_attribute("error.type", str(self.status))
             if span.status_code is StatusCode.UNSET:
@@ -205,17 +218,14 @@ class answering:
     """`with answering(request) as answer:` around the one call that serves a request, in a wrapper
     whose frame is taken out of the traceback of what is raised."""
 
-    __slots__ = ("_answer", "_scope", "_tasks")
+    __slots__ = ("_answer", "_scope")
 
     def __init__(self, request: Request, answer: Answer | None = None) -> None:
         self._answer = answer or Answer(request)
         self._scope = use_request(request)
-        # The context may be that of another request while it sends, which records no tasks.
-        self._tasks = record_tasks(True)
 
     def __enter__(self) -> Answer:
         self._scope.enter()
-        self._tasks.__enter__()
         return self._answer
 
     def __exit__(
@@ -228,14 +238,4 @@ class answering:
             step_out(exc)
             self._answer.fail(exc)
         self._answer.finish()
-        self._tasks.__exit__(exc_type, exc, traceback)
         self._scope.leave()
-
-
-def _did_something(background: Span, request: Request) -> bool:
-    if background.events or time.time_ns() - background.start_time >= _WORTH_A_SPAN:
-        return True
-    return any(
-        span.parent is not None and span.parent.span_id == background.context.span_id
-        for span in request.spans
-    )

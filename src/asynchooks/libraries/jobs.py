@@ -19,7 +19,6 @@ from asynchooks.tracing import (
     extract,
     inject,
     is_suppressed,
-    record_tasks,
     start_request,
     start_span,
     use_request,
@@ -122,16 +121,14 @@ class running:
     """`with running(job):` around the one call that runs a job, in a wrapper whose frame is taken
     out of the traceback of what is raised."""
 
-    __slots__ = ("_request", "_scope", "_tasks")
+    __slots__ = ("_request", "_scope")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._scope = use_request(request)
-        self._tasks = record_tasks(True)
 
     def __enter__(self) -> Span:
         self._scope.enter()
-        self._tasks.__enter__()
         return self._request.span
 
     def __exit__(
@@ -145,7 +142,6 @@ class running:
             step_out(exc)
             span.record_exception(exc)
         span.end()
-        self._tasks.__exit__(exc_type, exc, traceback)
         self._scope.leave()
 
 

@@ -60,7 +60,7 @@ VARIABLES = {
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "",
     "OTEL_EXPORTER_OTLP_TIMEOUT": str(_DEFAULT_TIMEOUT),
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "",
-    "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+    "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
     "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "",
@@ -96,7 +96,7 @@ class Config:
         is_disabled: nothing is recorded, and OpenTelemetry's API finds no provider of ours.
         endpoint: where spans are posted, or None: nowhere.
         timeout: of one attempt to export, in seconds.
-        compression: of what is posted: "gzip" or "none".
+        compression: of what is posted: "none" or "gzip", which takes about 1 us a span.
         given_name: the service's name where the environment says one.
         sampler: which traces are recorded.
         propagators: the formats of headers.
@@ -119,7 +119,7 @@ class Config:
     endpoint: str | None
     headers: dict[str, str] = field(default_factory=dict)
     timeout: float = _DEFAULT_TIMEOUT / 1000
-    compression: str = "gzip"
+    compression: str = "none"
     given_name: str = ""
     resource_attributes: dict[str, str] = field(default_factory=dict)
     sampler: Sampler = DEFAULT_SAMPLER
@@ -157,7 +157,7 @@ class Config:
             interval=read.count("OTEL_BSP_SCHEDULE_DELAY", _DEFAULT_INTERVAL) / 1000,
             headers=_pairs(read.of_traces("HEADERS")),
             timeout=_timeout(read),
-            compression=read.choice(*read.name_of_traces("COMPRESSION"), ("gzip", "none")),
+            compression=read.choice(*read.name_of_traces("COMPRESSION"), ("none", "gzip")),
             given_name=read("OTEL_SERVICE_NAME") or resource_name,
             resource_attributes=resource,
             sampler=_sampler(read),

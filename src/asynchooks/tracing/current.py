@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from asynchooks.tracing.span import Span
 
 __all__ = (
-    "context_span",
     "current_span",
     "is_suppressed",
     "recording_span",
@@ -31,11 +30,6 @@ __all__ = (
 task_spans: dict[int, tuple[Span, Span]] = {}
 
 _native.set_task_spans(task_spans)
-
-
-def context_span() -> Span | None:
-    """The span that the contextvars context here holds, whatever task runs."""
-    return current_scope().span
 
 
 def span_in(context: Context) -> Span | None:

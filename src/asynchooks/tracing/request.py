@@ -106,6 +106,11 @@ class Request:
         return f"{self.span.context.trace_id:032x}"
 
     @property
+    def newest_span(self) -> Span | None:
+        """The span that has ended last."""
+        return self._spans[-1] if self._spans else None
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """The spans that have ended so far, the newest 1,000."""
         return tuple(self._spans)
@@ -153,6 +158,7 @@ class use_request(Scope):
         self.baggage = request.baggage
         self.attached = None
         self.is_suppressed = False
+        self.records_tasks = True  # also where the previous request records none, while it sends
 
 
 def current_request() -> Request | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextvars
 import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.hooks import create_hook
-from asynchooks.tracing.current import context_span, recording_span, task_spans
+from asynchooks.tracing.current import recording_span, task_spans
+from asynchooks.tracing.scope import Scope, current_scope
 from asynchooks.tracing.span import Span, StatusCode
 
 if TYPE_CHECKING:
     import asyncio
-    from types import TracebackType
 
     from asynchooks.hooks import AsyncHook
 
@@ -24,10 +23,6 @@ MAXIMUM_OPEN = 10_000
 # asyncio's own name for a task that was given none.
 _NUMBERED = re.compile(r"Task-\d+")
 
-_recorded: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "asynchooks.task_spans", default=True
-)
-
 # Weak: a task that nobody holds must die as it would without us.
 _tasks: dict[int, weakref.ref[asyncio.Task[Any]]] = {}
 _hook: AsyncHook | None = None
@@ -37,7 +32,7 @@ def install() -> None:
     """Make a span of every task that is created under a request."""
     global _hook
     if _hook is None:
-        _hook = create_hook(init=_init, settled=_settled, destroy=_destroy, kinds=("Task",))
+        _hook = create_hook(init=_init, settled=_end, destroy=_end, kinds=("Task",))
         _hook.enable()
 
 
@@ -51,33 +46,22 @@ def uninstall() -> None:
         _tasks.clear()
 
 
-class record_tasks:
+class record_tasks(Scope):
     """`with record_tasks(False):` the tasks that are created inside, and those that they create,
     have no spans of their own; what they do belongs to the span that is current."""
 
-    __slots__ = ("_outer", "_recorded")
+    __slots__ = ()
 
     def __init__(self, recorded: bool) -> None:
-        self._recorded = recorded
-
-    def __enter__(self) -> None:
-        self._outer = _recorded.get()
-        _recorded.set(self._recorded)
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _recorded.set(self._outer)
+        self.records_tasks = recorded
 
 
 def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None:
-    inherited = context_span()
+    scope = current_scope()
+    inherited = scope.span
     if inherited is None or inherited.request is None:
         return
-    if not _recorded.get() or len(task_spans) >= MAXIMUM_OPEN:
+    if not scope.records_tasks or len(task_spans) >= MAXIMUM_OPEN:
         return
     parent = recording_span()
     if parent is None:
@@ -94,16 +78,10 @@ def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None
     _tasks[async_id] = weakref.ref(task)
 
 
-def _settled(async_id: int) -> None:
-    _end(async_id)
-
-
-def _destroy(async_id: int) -> None:
-    # A task that was never finished: the loop is gone, or its coroutine was.
-    _end(async_id)
-
-
 def _end(async_id: int) -> None:
+    """It is done; or it was never finished: the loop is gone, or its coroutine was."""
+    if async_id not in _tasks:
+        return
     entry = task_spans.pop(async_id, None)
     reference = _tasks.pop(async_id, None)
     if entry is None or reference is None:

@@ -84,7 +84,7 @@ def test_headers_are_decoded_and_those_of_traces_win() -> None:
 
 def test_where_and_how_spans_are_exported() -> None:
     config = read()
-    assert (config.exporter, config.compression, config.file) == ("otlp", "gzip", "traces.jsonl")
+    assert (config.exporter, config.compression, config.file) == ("otlp", "none", "traces.jsonl")
     assert (config.queue_size, config.batch_size, config.interval) == (8192, 512, 0.2)
     config = read(
         OTEL_TRACES_EXPORTER="file",

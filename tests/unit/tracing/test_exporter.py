@@ -46,9 +46,9 @@ class Receiver:
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
                 if status == 200:
                     receiver.headers.append({k.lower(): v for k, v in self.headers.items()})
-                    receiver.requests.append(
-                        ExportTraceServiceRequest.FromString(gzip.decompress(body))
-                    )
+                    if self.headers["content-encoding"] == "gzip":
+                        body = gzip.decompress(body)
+                    receiver.requests.append(ExportTraceServiceRequest.FromString(body))
                 self.send_response(status)
                 if status == 429:
                     self.send_header("Retry-After", "0")
@@ -129,6 +129,20 @@ def test_spans_arrive_with_their_resource(
     assert receiver.headers[0]["api-key"] == "k"
     assert receiver.headers[0]["content-type"] == "application/x-protobuf"
     assert exporter.stats() == (3, 3, 0, 0)
+
+
+@pytest.mark.parametrize(("compression", "encoding"), [("none", None), ("gzip", "gzip")])
+def test_batches_are_compressed_where_that_is_asked_for(
+    receiver: Receiver,
+    make_exporter: Callable[..., Exporter],
+    compression: str,
+    encoding: str | None,
+) -> None:
+    exporter = make_exporter(compression=compression)
+    end_span()
+    assert exporter.flush(30)
+    assert receiver.names == ["one"]
+    assert receiver.headers[0].get("content-encoding") == encoding
 
 
 def test_nothing_is_lost_or_twice_from_many_threads(
