@@ -19,6 +19,7 @@ VENV := .venv-$(shell $(FURTHER) -c 'import sys; print("%d.%d" % sys.version_inf
 endif
 
 BIN := $(VENV)/bin
+NATIVE := $(shell find native -name '*.c' -o -name '*.h')
 SOURCES := $(shell find src native -name '*.py' -o -name '*.pyi' -o -name '*.c' -o -name '*.h') \
 	$(shell find src/asynchooks/viewer/static -type f 2>/dev/null) \
 	pyproject.toml setup.py MANIFEST.in
@@ -131,12 +132,12 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd examples/shop && ../../$(BIN)/mypy --strict --config-file= --cache-dir=../../.mypy_cache shop rates
-	$(BIN)/clang-format --dry-run --Werror native/*.c native/*.h
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE)
 
 format: $(VENV)/.dependencies
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i native/*.c native/*.h
+	$(BIN)/clang-format -i $(NATIVE)
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.overhead $(BENCH_ARGS)

@@ -77,8 +77,9 @@ setup(
     ext_modules=[
         Extension(
             "asynchooks._native",
-            sources=sorted(str(path) for path in native.glob("*.c")),
-            depends=sorted(str(path) for path in native.glob("*.h")),
+            sources=sorted(str(path) for path in native.rglob("*.c")),
+            depends=sorted(str(path) for path in native.rglob("*.h")),
+            include_dirs=["native", "native/context", "native/tracing"],
             extra_compile_args=flags,
         )
     ],
