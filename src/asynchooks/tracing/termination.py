@@ -2,8 +2,9 @@
 
 Where the application handles the signal, that is its business, and leaving the ordinary way sends
 what waits. Where it does not, the core has a handler of its own below Python's, which Python does
-not know of (native/tracing/termination.c). It goes whenever Python sets one, so it has to come again when
-Python puts the default back: uvicorn does, and raises the signal once more, to die by it.
+not know of (native/tracing/termination.c). It goes whenever Python sets one, so it has to come
+again when Python puts the default back: uvicorn does, and raises the signal once more, to die by
+it.
 """
 
 from __future__ import annotations
