@@ -313,6 +313,7 @@ def test_a_span_and_its_request_are_garbage_together() -> None:
     assert gone() is None
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # threads of others
 def test_ids_do_not_repeat_in_a_forked_child() -> None:
     script = """
 import os

@@ -191,6 +191,7 @@ def test_wait_ends_when_the_first_has_waited_long_enough() -> None:
     assert buffer.stats() == (1, 0, 0, 1)
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # threads of others
 def test_a_forked_child_has_none_of_its_parent_s_spans() -> None:
     buffer = make_buffer()
     for _ in range(3):
