@@ -551,6 +551,11 @@ handle_cancel(PyObject *self, PyObject *unused)
     if (HANDLE_SLOT(self, cancelled) == Py_True) {
         Py_RETURN_NONE;
     }
+    Record *record = &live_of(self)->record;
+    record->cancelled_by = execution_async_id();
+    if (record->state != STATE_RUNNING) {
+        record->state = STATE_DONE;
+    }
     int is_debug = loop != NULL ? loop_is_in_debug_mode(loop) : -1;
     if (HANDLE_SLOT(self, cancelled) != Py_False || is_debug != 0) {
         /* repr()s and slots that somebody deleted are asyncio's business. */
@@ -561,11 +566,6 @@ handle_cancel(PyObject *self, PyObject *unused)
             drop_context(self);
         }
         return result;
-    }
-    Record *record = &live_of(self)->record;
-    record->cancelled_by = execution_async_id();
-    if (record->state != STATE_RUNNING) {
-        record->state = STATE_DONE;
     }
     if (is_timer) {
         PyObject *result =

@@ -131,7 +131,8 @@ def test_a_group_owns_its_tasks_and_its_parent_waits_for_them(
     asyncio.run(main())
 
 
-def test_cancelled_by(engine: None, info_of: InfoOf) -> None:
+@pytest.mark.parametrize("debug", [False, True])
+def test_cancelled_by(engine: None, info_of: InfoOf, debug: bool) -> None:
     async def main() -> None:
         me = asynchooks.execution_async_id()
         loop = asyncio.get_running_loop()
@@ -151,4 +152,4 @@ def test_cancelled_by(engine: None, info_of: InfoOf) -> None:
         assert not task.cancel()
         assert info_of(task).cancelled_by == canceller_id, "who comes too late has not done it"
 
-    asyncio.run(main())
+    asyncio.run(main(), debug=debug)
