@@ -12,7 +12,7 @@ import asynchooks
 PACKAGE = Path(asynchooks.__file__).parent
 
 # Each layer, and the layers that it may import from, besides itself.
-BASE = {"_native", "_detached", "_patching", "_program", "_reporting", "_imports"}
+BASE = {"_native", "_binding", "_detached", "_patching", "_program", "_reporting", "_imports"}
 API = BASE | {
     "context",
     "edges",
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "_reporting": set(),
     "_patching": {"_native", "_imports"},
     "_imports": {"_reporting"},
+    "_binding": {"_native"},
     "_detached": {"_native"},
     "_program": set(),
     "sites": BASE,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
-from asynchooks.boundaries._binding import bind_to
+from asynchooks._binding import bind_to
 
 if TYPE_CHECKING:
     from asynchooks._patching import Patches

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from asynchooks import _native
+from asynchooks._binding import bind_argument
 from asynchooks._patching import step_out
-from asynchooks.boundaries._binding import bind_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator

@@ -5,8 +5,6 @@ does so itself from Python 3.12 on; uvloop does not for tasks.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import gc
 import sys
 from asyncio.base_events import BaseEventLoop
 from functools import partial
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from asynchooks import _native
 
 if TYPE_CHECKING:
+    import contextvars
     from types import ModuleType
 
     from asynchooks._patching import Patches
@@ -56,5 +55,5 @@ def _context_of_task(task: Any) -> contextvars.Context | None:
     if sys.version_info >= (3, 12):
         context: contextvars.Context = task.get_context()
         return context
-    # What a task refers to begins with its context.
-    return next((o for o in gc.get_referents(task) if type(o) is contextvars.Context), None)
+    # Its own comes first, before those of its callbacks.
+    return next(iter(_native.contexts_of(task)), None)

@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
+from asynchooks._binding import bind_argument
 from asynchooks._detached import call_outermost
-from asynchooks.boundaries._binding import bind_argument
 from asynchooks.context import carriers
 
 if TYPE_CHECKING:

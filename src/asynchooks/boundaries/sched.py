@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
-from asynchooks.boundaries._binding import bind_argument
+from asynchooks._binding import bind_argument
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
-from asynchooks.boundaries._binding import bind_to, unbound
+from asynchooks._binding import bind_to, unbound
 
 if TYPE_CHECKING:
     from asynchooks._patching import Patches

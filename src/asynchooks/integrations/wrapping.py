@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
+from asynchooks._binding import bind_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +66,7 @@ def binding(position: int) -> Wrap:
     """The function that is the argument at `position` will run in a copy of the caller's context.
     To whoever gets it, it is the function."""
 
-    def bind(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        if len(args) <= position or not callable(args[position]):
-            return None
-        context = contextvars.copy_context()
-        bound = _native.Wrapper(args[position], "context", helper=context)
-        return (*args[:position], bound, *args[position + 1 :]), kwargs
+    def bind(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return bind_argument(args, kwargs, position, None, contextvars.copy_context())
 
     return with_arguments(bind)

@@ -26,12 +26,12 @@ def bind_argument(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     position: int,
-    name: str,
+    name: str | None,
     context: contextvars.Context,
     action: str = "context",
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a call with one of them, a function given by position or by name, bound to
-    `context`; as they are where it is not given."""
+    """The arguments of a call with one of them, a function given by position or (None: never) by
+    name, bound to `context`; as they are where it is not given."""
     if len(args) > position:
         bound = bind_to(context, args[position], action)
         return (*args[:position], bound, *args[position + 1 :]), kwargs
