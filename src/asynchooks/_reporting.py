@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 logger = logging.getLogger("asynchooks")
 
@@ -18,6 +19,27 @@ def report_once(key: str, message: str, *args: object, exc_info: bool = False) -
     mark = object()
     if _reported.setdefault(key, mark) is mark:
         logger.warning(message, *args, exc_info=exc_info)
+
+
+class Reminder:
+    """A warning of what goes on: said at most once a minute. For one thread."""
+
+    __slots__ = ("_said_at",)
+
+    INTERVAL = 60.0  # seconds
+
+    def __init__(self) -> None:
+        self._said_at = float("-inf")
+
+    def say(self, message: str, *args: object) -> bool:
+        """Log `message % args` as a warning, unless it is too early for another. Returns whether
+        it was said."""
+        now = time.monotonic()
+        if now - self._said_at < self.INTERVAL:
+            return False
+        self._said_at = now
+        logger.warning(message, *args)
+        return True
 
 
 def forget_reports() -> None:

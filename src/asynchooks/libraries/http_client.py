@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import fail, guarded, step_out
+from asynchooks.libraries.calls import fail, guarded, step_out, traced
 from asynchooks.libraries.outgoing import finish_request, start_outgoing, version_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SPAN = "_asynchooks_span"
 
 def install(patches: Patches, module: ModuleType) -> None:
     patches.wrap(module.HTTPConnection, "request", _make_request)
-    patches.wrap(module.HTTPConnection, "getresponse", _make_getresponse)
+    patches.wrap(module.HTTPConnection, "getresponse", traced(_span_of, _finish))
 
 
 def _make_request(original: Any) -> Any:
@@ -56,22 +56,9 @@ def _make_request(original: Any) -> Any:
     return request
 
 
-def _make_getresponse(original: Any) -> Any:
-    @functools.wraps(original)
-    def getresponse(self: Any) -> Any:
-        span = vars(self).pop(_SPAN, None)
-        try:
-            response = original(self)
-        except BaseException as exc:
-            step_out(exc)
-            fail(span, exc)
-            raise
-        if span is not None:
-            guarded(original, _finish, span, response)
-            span.end()
-        return response
-
-    return getresponse
+def _span_of(connection: Any) -> Span | None:
+    span: Span | None = vars(connection).pop(_SPAN, None)
+    return span
 
 
 def _begin(connection: Any, method: str, url: str, headers: Any) -> Outgoing | None:

@@ -10,7 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import traced
-from asynchooks.libraries.outgoing import finish_request, start_outgoing
+from asynchooks.libraries.outgoing import (
+    add_headers,
+    finish_request,
+    remove_headers,
+    start_outgoing,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,10 +27,6 @@ NAME = "httpx"
 MODULE = "httpx"
 SUPPORTED = ("0.23", "1")
 
-# In a request's __dict__ while it is sent: which of its headers are ours. Not in its extensions,
-# which an application may share between requests.
-_ADDED = "_asynchooks_headers"
-
 
 def install(patches: Patches, module: ModuleType) -> None:
     for owner in (module.Client, module.AsyncClient):
@@ -33,17 +34,13 @@ def install(patches: Patches, module: ModuleType) -> None:
 
 
 def _begin(client: object, request: Any) -> Span | None:
-    outgoing = start_outgoing(request.method, str(request.url), request.headers.raw)
-    if outgoing is None:
-        return None
-    request.headers.update(outgoing.added)
-    vars(request)[_ADDED] = tuple(outgoing.added)
-    return outgoing.span
+    return add_headers(
+        request, start_outgoing(request.method, str(request.url), request.headers.raw)
+    )
 
 
 def _restore(client: object, request: Any) -> None:
-    for name in vars(request).pop(_ADDED, ()):
-        del request.headers[name]
+    remove_headers(request)
 
 
 def _finish(span: Span, response: Any) -> None:

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     # Text or bytes.
     Headers = Iterable[tuple[Any, Any]]
 
-__all__ = ("Outgoing", "finish_request", "start_outgoing", "version_of")
+__all__ = (
+    "Outgoing",
+    "add_headers",
+    "finish_request",
+    "remove_headers",
+    "start_outgoing",
+    "version_of",
+)
+
+# In a request's __dict__ while it is sent: which of its headers are ours.
+_ADDED = "_asynchooks_headers"
 
 
 class Outgoing(NamedTuple):
@@ -55,6 +65,23 @@ def start_outgoing(method: str, url: str, headers: Headers) -> Outgoing | None:
     for name, _ in given:
         added.pop(name.decode("latin-1").lower(), None)
     return Outgoing(span, added)
+
+
+def add_headers(request: Any, outgoing: Outgoing | None) -> Span | None:
+    """Put our headers into a request object of a library's, whose `headers` is a mapping, until
+    `remove_headers`. Returns the span."""
+    if outgoing is None:
+        return None
+    request.headers.update(outgoing.added)
+    vars(request)[_ADDED] = tuple(outgoing.added)
+    return outgoing.span
+
+
+def remove_headers(request: Any) -> None:
+    """Take them out again when it was sent: the application does not see them, and a redirect or a
+    retry of the same request has those of its own span."""
+    for name in vars(request).pop(_ADDED, ()):
+        del request.headers[name]
 
 
 def finish_request(span: Span, status: int, version: str = "", headers: Headers = ()) -> None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import traced, unrecorded
-from asynchooks.libraries.outgoing import finish_request, start_outgoing, version_of
+from asynchooks.libraries.outgoing import (
+    add_headers,
+    finish_request,
+    remove_headers,
+    start_outgoing,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -20,9 +26,6 @@ NAME = "requests"
 MODULE = "requests.adapters"
 SUPPORTED = ("2.20", "3")
 
-# In a request's __dict__ while it is sent: which of its headers are ours.
-_ADDED = "_asynchooks_headers"
-
 
 def install(patches: Patches, module: ModuleType) -> None:
     wrapper = traced(_begin, _finish, _restore)
@@ -30,17 +33,13 @@ def install(patches: Patches, module: ModuleType) -> None:
 
 
 def _begin(adapter: object, request: Any, *args: Any, **kwargs: Any) -> Span | None:
-    outgoing = start_outgoing(request.method, request.url, request.headers.items())
-    if outgoing is None:
-        return None
-    request.headers.update(outgoing.added)
-    vars(request)[_ADDED] = tuple(outgoing.added)
-    return outgoing.span
+    return add_headers(
+        request, start_outgoing(request.method, request.url, request.headers.items())
+    )
 
 
 def _restore(adapter: object, request: Any, *args: Any, **kwargs: Any) -> None:
-    for name in vars(request).pop(_ADDED, ()):
-        del request.headers[name]
+    remove_headers(request)
 
 
 def _finish(span: Span, response: Any) -> None:

@@ -6,13 +6,12 @@ import atexit
 import multiprocessing.util
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import asynchooks
 from asynchooks import _native
 from asynchooks._detached import call_detached
-from asynchooks._reporting import logger, report_once
+from asynchooks._reporting import Reminder, report_once
 from asynchooks.tracing.current import suppress_tracing
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ __all__ = ("Destination", "Exporter", "Stats")
 
 # How long leaving the process may take, in seconds.
 EXIT_TIMEOUT = 2.0
-_WARNING_INTERVAL = 60.0
 
 
 class Stats(NamedTuple):
@@ -83,7 +81,7 @@ class Exporter:
         # The exporter's thread alone changes these.
         self._refused = 0
         self._reported = 0
-        self._warned_at = float("-inf")
+        self._reminder = Reminder()
 
     def stats(self) -> Stats:
         """The counters of this process."""
@@ -162,14 +160,11 @@ class Exporter:
     def _report_drops(self) -> None:
         """What the destination refuses it speaks of itself."""
         overflow = self.stats().dropped - self._refused
-        now = time.monotonic()
-        if overflow > self._reported and now - self._warned_at >= _WARNING_INTERVAL:
-            self._warned_at = now
-            logger.warning(
-                "asynchooks has dropped %d spans since its start: more ended than could be sent. "
-                "Sample fewer, or set OTEL_BSP_MAX_QUEUE_SIZE",
-                overflow,
-            )
+        if overflow > self._reported and self._reminder.say(
+            "asynchooks has dropped %d spans since its start: more ended than could be sent. "
+            "Sample fewer, or set OTEL_BSP_MAX_QUEUE_SIZE",
+            overflow,
+        ):
             self._reported = overflow
 
     def _resource(self) -> bytes:

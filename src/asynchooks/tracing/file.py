@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks._reporting import logger
+from asynchooks._reporting import Reminder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ("FileWriter",)
-
-_WARNING_INTERVAL = 60.0
 
 
 class FileWriter:
@@ -25,7 +22,7 @@ class FileWriter:
         self._path = path
         self._file: int | None = None
         self._is_torn = False  # the last line is not whole
-        self._warned_at = float("-inf")
+        self._reminder = Reminder()
 
     def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
         """Append `body`. Returns `count`, or 0 where that failed."""
@@ -33,7 +30,12 @@ class FileWriter:
             self._write(_native.request_as_json(body) + b"\n")
         except OSError as exc:
             self.close()
-            self._warn(exc)
+            self._reminder.say(
+                "asynchooks cannot write spans to %s (%s); they are dropped and counted until it "
+                "can. Make room, or set ASYNCHOOKS_TRACES_FILE",
+                self._path,
+                exc,
+            )
             return 0
         return count
 
@@ -54,14 +56,3 @@ class FileWriter:
             written = os.write(self._file, rest)
             self._is_torn = written < len(rest)
             rest = rest[written:]
-
-    def _warn(self, exc: OSError) -> None:
-        now = time.monotonic()
-        if now - self._warned_at >= _WARNING_INTERVAL:
-            self._warned_at = now
-            logger.warning(
-                "asynchooks cannot write spans to %s (%s); they are dropped and counted until it "
-                "can. Make room, or set ASYNCHOOKS_TRACES_FILE",
-                self._path,
-                exc,
-            )

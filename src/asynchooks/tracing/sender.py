@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from asynchooks._reporting import logger
+from asynchooks._reporting import Reminder, logger
 from asynchooks.tracing.otlp import read_partial_success, split_request
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _FIRST_BACKOFF = 0.25  # seconds, doubled at each attempt
 _MAXIMUM_BACKOFF = 5.0
 _MAXIMUM_RETRY_AFTER = 30.0
 _MAXIMUM_ANSWER = 64 * 1024
-_WARNING_INTERVAL = 60.0
 # Our own generator: the application may have seeded the shared one.
 _jitter = random.Random()  # noqa: S311 -- a pause is no secret
 
@@ -49,7 +48,7 @@ class Sender:
         self._connection: http.client.HTTPConnection | None = None
         self._has_answered = False
         self._is_failing = False
-        self._warned_at = float("-inf")
+        self._reminder = Reminder()
         self._pause = threading.Event()
 
     def close(self) -> None:
@@ -146,16 +145,13 @@ class Sender:
         return False
 
     def _report_failure(self, trouble: str) -> None:
-        now = time.monotonic()
         self._is_failing = True
-        if now - self._warned_at >= _WARNING_INTERVAL:
-            self._warned_at = now
-            logger.warning(
-                "asynchooks cannot export to %s (%s); spans are dropped and counted until it "
-                "answers. Start `asynchooks view`, or set OTEL_EXPORTER_OTLP_ENDPOINT",
-                self._config.endpoint,
-                trouble,
-            )
+        self._reminder.say(
+            "asynchooks cannot export to %s (%s); spans are dropped and counted until it answers. "
+            "Start `asynchooks view`, or set OTEL_EXPORTER_OTLP_ENDPOINT",
+            self._config.endpoint,
+            trouble,
+        )
 
     def _report_recovery(self) -> None:
         if self._is_failing:
