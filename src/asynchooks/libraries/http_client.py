@@ -25,6 +25,8 @@ SUPPORTED = None
 
 # In a connection's __dict__ from the request to its answer: the span.
 _SPAN = "_asynchooks_span"
+# Where a caller gives none. What it gives otherwise, None too, is http.client's to judge.
+_NO_HEADERS: dict[str, str] = {}
 
 
 def install(patches: Patches, module: ModuleType) -> None:
@@ -35,10 +37,13 @@ def install(patches: Patches, module: ModuleType) -> None:
 def _make_request(original: Any) -> Any:
     @functools.wraps(original)
     def request(
-        self: Any, method: str, url: str, body: Any = None, headers: Any = None, **kwargs: Any
+        self: Any,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = _NO_HEADERS,
+        **kwargs: Any,
     ) -> Any:
-        if headers is None:
-            headers = {}
         outgoing = guarded(original, _begin, self, method, url, headers)
         span = None
         if outgoing is not None:
