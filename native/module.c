@@ -443,12 +443,6 @@ py_site_frames(PyObject *module, PyObject *number)
 }
 
 static PyObject *
-site_of_caller(PyObject *module, PyObject *unused)
-{
-    return site_describe(site_with_callers_here());
-}
-
-static PyObject *
 memory(PyObject *module, PyObject *unused)
 {
     return Py_BuildValue("nK", (Py_ssize_t)records_bytes(),
@@ -561,8 +555,6 @@ static PyMethodDef functions[] = {
      "The task whose step or wake-up a callback is, or None."},
     {"site_frames", py_site_frames, METH_O,
      "The frames, as (code, line), of a creation site's number."},
-    {"site_of_caller", site_of_caller, METH_NOARGS,
-     "(code, line, callers) of the user's code that this thread executes, or None."},
     {"install_callbacks", install_callbacks, METH_O,
      "See the callbacks that are handed to the loops of a type made by Cython."},
     {"uninstall_callbacks", uninstall_callbacks, METH_NOARGS, "See them no more."},

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # A code and line, and those that led there, from the inside out.
     CallSite = tuple[CodeType, int, tuple[tuple[CodeType, int], ...]]
 
-__all__ = ("Site", "configure", "find_call_site", "frames_of")
+__all__ = ("Site", "configure", "frames_of")
 
 
 class Site(NamedTuple):
@@ -51,16 +51,6 @@ def configure() -> None:
         f"{part}{application}{end}" for part in installed for end in (os.sep, ".py") if application
     )
     _native.configure_sites(plumbing, _folders(*map(Path, library)), installed, own)
-
-
-def find_call_site() -> CallSite | None:
-    """The code and line of the nearest frame that is the user's, else of a library's, with at most
-    4 lines of the user's code that called it; or None.
-
-    A coroutine that is awaited has its awaiters below it, so this finds the handler that awaits a
-    library. Costs about 0.3 µs.
-    """
-    return _native.site_of_caller()
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import sys
 import sysconfig
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from asynchooks import sites
-from asynchooks.sites import find_call_site
+from asynchooks.tracing import Span
 from asynchooks.tracing.callsite import call_site_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SITE_PACKAGES = sysconfig.get_path("purelib")
+
+# A span whose `call_site` is where this is called; no frame of a function lies between.
+start = partial(Span, "call", call_site=True)
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +33,12 @@ def configured() -> Iterator[None]:
 
 def call_through(*filenames: str) -> str:
     """What is found from the innermost of functions in these files, each calling the next."""
-    call: Any = find_call_site
+    call: Any = start
     for filename in reversed(filenames):
         space = {"inner": call}
         exec(compile("def call(): return inner()", filename, "exec"), space)
         call = space["call"]
-    code, _, _ = call()
+    code, _, _ = call().call_site
     found: str = code.co_filename
     return found
 
@@ -78,10 +82,10 @@ def test_an_application_that_is_installed_is_the_user_s(
 
 
 def test_the_user_s_code_that_called_the_line_is_kept_up_to_what_is_not_the_user_s() -> None:
-    sites: list[Any] = []
-    space: dict[str, Any] = {"keep": sites.append, "find": find_call_site}
+    spans: list[Any] = []
+    space: dict[str, Any] = {"keep": spans.append, "start": start}
     for filename, text in (
-        (f"{SITE_PACKAGES}/httpx/client.py", "def send(): keep(find())"),
+        (f"{SITE_PACKAGES}/httpx/client.py", "def send(): keep(start())"),
         ("/srv/helper.py", "def run(): send()"),
         ("/srv/orders.py", "def orders():\n  run()"),
         (f"{SITE_PACKAGES}/fastapi/routing.py", "def route(): orders()"),
@@ -89,7 +93,7 @@ def test_the_user_s_code_that_called_the_line_is_kept_up_to_what_is_not_the_user
     ):
         exec(compile(text, filename, "exec"), space)
     space["main"]()
-    attributes = call_site_attributes(sites[0])
+    attributes = call_site_attributes(spans[0].call_site)
     assert attributes["code.file.path"] == "/srv/helper.py"
     assert attributes["code.stacktrace"] == (
         'File "/srv/orders.py", line 2, in orders\nFile "/srv/helper.py", line 1, in run'
@@ -98,7 +102,7 @@ def test_the_user_s_code_that_called_the_line_is_kept_up_to_what_is_not_the_user
 
 def test_of_a_recursion_only_some_callers_are_kept() -> None:
     def recurse(times: int) -> Any:
-        return recurse(times - 1) if times else find_call_site()
+        return recurse(times - 1) if times else start().call_site
 
     assert len(recurse(50)[2]) == 4
 
@@ -106,13 +110,13 @@ def test_of_a_recursion_only_some_callers_are_kept() -> None:
 def call_site_below_nothing() -> str:
     """From a thread that nothing of the user's has entered."""
     found: list[Any] = []
-    space = {"look": find_call_site, "found": found}
+    space = {"start": start, "found": found}
     filename = f"{SITE_PACKAGES}/httpx/client.py"
-    exec(compile("def run(self=None): found.append(look())", filename, "exec"), space)
+    exec(compile("def run(self=None): found.append(start())", filename, "exec"), space)
     thread = threading.Thread(target=space["run"])  # type: ignore[arg-type] # it is a function
     thread.start()
     thread.join()
-    where: str = found[0][0].co_filename
+    where: str = found[0].call_site[0].co_filename
     return where
 
 
@@ -122,7 +126,7 @@ def test_where_nothing_is_the_user_s_the_nearest_is_taken() -> None:
 
 
 def test_attributes() -> None:
-    site = find_call_site()
+    site = start().call_site
     assert site is not None
     assert call_site_attributes((*site[:2], ())) == {
         "code.file.path": str(Path(__file__)),
