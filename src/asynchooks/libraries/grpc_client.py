@@ -7,8 +7,9 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import fail, guarded, step_out
+from asynchooks.libraries.outgoing import headers_of
 from asynchooks.libraries.rpc import describe_call, record_status
-from asynchooks.tracing import SpanKind, current_span, inject, is_suppressed, start_span
+from asynchooks.tracing import SpanKind, current_span, is_suppressed, start_span
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -87,10 +88,7 @@ def _with_metadata(
     given = args[2] if len(args) > 2 else kwargs.get("metadata")
     metadata = [*(given or ())]
     names = {name for name, _ in metadata}
-    headers = inject(span.context)
-    if span.request is not None:
-        headers["x-request-id"] = span.request.id
-    metadata.extend(item for item in headers.items() if item[0] not in names)
+    metadata.extend(item for item in headers_of(span).items() if item[0] not in names)
     if len(args) > 2:
         return (*args[:2], tuple(metadata), *args[3:]), kwargs
     return args, {**kwargs, "metadata": tuple(metadata)}

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks._patching import step_out
 from asynchooks.libraries.incoming import request_id_from
+from asynchooks.libraries.outgoing import headers_of
 from asynchooks.tracing import (
     Request,
     Span,
     SpanKind,
     current_span,
     extract,
-    inject,
     is_suppressed,
     start_request,
     start_span,
@@ -83,10 +83,7 @@ def headers_here() -> dict[str, str]:
     span = current_span()
     if span is None or is_suppressed():
         return {}
-    headers = inject(span.context)
-    if span.request is not None:
-        headers[_REQUEST_ID] = span.request.id
-    return headers
+    return headers_of(span)
 
 
 def start_job(

@@ -28,6 +28,7 @@ __all__ = (
     "Outgoing",
     "add_headers",
     "finish_request",
+    "headers_of",
     "remove_headers",
     "start_outgoing",
     "version_of",
@@ -59,12 +60,18 @@ def start_outgoing(method: str, url: str, headers: Headers) -> Outgoing | None:
         span.set_attribute("server.address", parts.hostname or "")
         span.set_attribute("server.port", parts.port or (443 if parts.scheme == "https" else 80))
         record_headers(span, "client", "request", given)
-    added = inject(span.context)
-    if span.request is not None:
-        added["x-request-id"] = span.request.id
+    added = headers_of(span)
     for name, _ in given:
         added.pop(name.decode("latin-1").lower(), None)
     return Outgoing(span, added)
+
+
+def headers_of(span: Span) -> dict[str, str]:
+    """What carries `span` on: the headers of its trace and baggage, and its request's id."""
+    headers = inject(span.context)
+    if span.request is not None:
+        headers["x-request-id"] = span.request.id
+    return headers
 
 
 def add_headers(request: Any, outgoing: Outgoing | None) -> Span | None:
