@@ -105,6 +105,13 @@ def trace(engine: None, caplog: pytest.LogCaptureFixture) -> Iterator[Trace]:
     assert [r.getMessage() for r in logged if r.name == "asynchooks"] == []
 
 
+def server_spans(trace: Trace) -> list[Span]:
+    """Those of the requests that came, in that order; a thread may be done with one after another
+    is done with the next."""
+    spans = [span for span in trace.spans if span.kind is SpanKind.SERVER]
+    return sorted(spans, key=lambda span: span.start_time)
+
+
 def line_of(span: Span, code: CodeType) -> int:
     """The line of a span's call site, from that of `code`, in which it has to be."""
     assert span.call_site is not None

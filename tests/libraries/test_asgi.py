@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
+from tests.libraries.conftest import server_spans
 
 import asynchooks
 from asynchooks.libraries.asgi import TracedApplication
@@ -155,10 +156,6 @@ def visit(kind: str, *paths: str, app: Any = application, **options: Any) -> lis
             return [await client.get(path, **options) for path in paths]
 
     return asyncio.run(main())
-
-
-def server_spans(trace: Trace) -> list[Span]:
-    return [span for span in trace.spans if span.kind is SpanKind.SERVER]
 
 
 def server_span(trace: Trace) -> Span:

@@ -29,10 +29,11 @@ import tornado.routing
 import tornado.web
 import uvicorn
 from litestar.params import FromPath  # noqa: TC002 -- Litestar looks it up
+from tests.libraries.conftest import server_spans
 from tests.libraries.test_wsgi import get as get_once
 from tests.libraries.test_wsgi import serve as serve_wsgi
 
-from asynchooks.tracing import Span, SpanKind, StatusCode, current_request, start_span
+from asynchooks.tracing import StatusCode, current_request, start_span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -278,10 +279,6 @@ def visit(serve: Serve, *paths: str, **options: Any) -> list[httpx.Response]:
             return [await client.get(path, **options) for path in paths]
 
     return asyncio.run(main())
-
-
-def server_spans(trace: Trace) -> list[Span]:
-    return [span for span in trace.spans if span.kind is SpanKind.SERVER]
 
 
 @every

@@ -17,9 +17,10 @@ from wsgiref.validate import validator
 import pytest
 import waitress.server  # type: ignore[import-untyped]
 import werkzeug.serving
+from tests.libraries.conftest import server_spans
 
 from asynchooks.libraries.wsgi import TracedWSGIApplication
-from asynchooks.tracing import Request, Span, SpanKind, StatusCode, current_request, start_span
+from asynchooks.tracing import Request, StatusCode, current_request, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,10 +127,6 @@ def visit(kind: str, *paths: str, app: Any = application, **headers: str) -> lis
     seen.clear()
     with serve(kind, app) as port:
         return [get(port, path, **headers) for path in paths]
-
-
-def server_spans(trace: Trace) -> list[Span]:
-    return [span for span in trace.spans if span.kind is SpanKind.SERVER]
 
 
 every_server = pytest.mark.parametrize("kind", ["wsgiref", "waitress", "werkzeug"])
