@@ -148,7 +148,7 @@ function Cells({ row, share }: RowProps) {
       <td class="number"><Status row={row} /></td>
       <td class="number duration">
         <span>{row.pending ? "…" : duration(row.duration_ns)}</span>
-        <i style={{ width: `${share}%` }} />
+        {!row.pending && <i style={{ width: `${share}%` }} />}
       </td>
       <td class={row.queries >= 10 ? "number many" : "number"}>{row.queries || ""}</td>
       <td class="number">{row.calls || ""}</td>
