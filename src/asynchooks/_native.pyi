@@ -63,7 +63,6 @@ __all__ = (
     "live_counts",
     "mark_delivered",
     "memory",
-    "new_span_id",
     "origin",
     "recording_span",
     "release_span",
