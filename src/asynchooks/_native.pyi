@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextvars import Context, ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, final
@@ -282,6 +282,8 @@ class Request:
 @final
 class Answer:
     status: int | None
+    @property
+    def request(self) -> _Request: ...
     def __new__(cls, request: _Request) -> Self: ...
     def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]], /) -> None: ...
     def add(self, size: int, /) -> None: ...
@@ -335,6 +337,14 @@ def set_incoming_helpers(
     record_headers: Callable[[Span, str, Sequence[tuple[bytes, bytes]]], object] | None,
 ) -> None: ...
 def asgi_start(scope: MutableMapping[str, Any], /) -> _Request: ...
+def asgi_exchange(
+    answer: Answer,
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[..., Awaitable[Any]],
+    send: Callable[..., Awaitable[None]],
+    /,
+) -> Awaitable[None]: ...
 def asgi_sending(
     answer: Answer, message: MutableMapping[str, Any], /
 ) -> MutableMapping[str, Any]: ...
