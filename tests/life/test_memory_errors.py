@@ -68,7 +68,7 @@ span.end()
 buffer.take(resource)
 """,
     "a buffer of spans": """
-buffer = asynchooks._native.SpanBuffer(
+buffer = asynchooks._native.ExportBuffer(
     start=nothing, scope=asynchooks._native.encode_scope("a", "b", "c", {"d": 1}),
     capacity=10, byte_limit=10_000_000, batch=5)
 asynchooks._native.encode_resource({"a": "b", "c": ["d"]})
@@ -156,7 +156,7 @@ def sweep():
     assert failed > 0
 sys.unraisablehook = nothing
 errors = set()
-buffer = asynchooks._native.SpanBuffer(
+buffer = asynchooks._native.ExportBuffer(
     start=nothing, scope=b"", capacity=1000, byte_limit=10_000_000, batch=500)
 resource = asynchooks._native.encode_resource({})
 asynchooks._native.set_span_buffer(buffer)

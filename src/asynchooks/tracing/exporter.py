@@ -57,7 +57,7 @@ class Exporter:
     def __init__(self, config: Config, destination: Destination) -> None:
         self._config = config
         self._destination = destination
-        self._buffer = _native.SpanBuffer(
+        self._buffer = _native.ExportBuffer(
             start=self._start,
             scope=_native.encode_scope("asynchooks", asynchooks.__version__),
             capacity=config.queue_size,
