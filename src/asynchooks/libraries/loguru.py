@@ -1,6 +1,6 @@
 """loguru: every record has `request_id`, `trace_id` and `span_id` in its `extra`, "-" outside of
-any request, and is an event of its span. Where the application has bound these names itself, its
-values stay."""
+any request, and is recorded as the application's patchers leave it. Where the application has
+bound these names itself, its values stay."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded, step_out
-from asynchooks.libraries.correlation import add_log_event, ids_of
-from asynchooks.tracing import current_span
+from asynchooks.libraries.correlation import ids_of
+from asynchooks.tracing import add_log_line, current_span, is_log_wanted
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -50,13 +50,22 @@ def _correlate(record: Any) -> None:
 
 
 def _add_ids(record: Any) -> None:
-    record["extra"] = {**ids_of(current_span()), **record["extra"]}
+    own = record["extra"]
+    record["extra"] = {**ids_of(current_span()), **own}
+    if not is_log_wanted():
+        return
     exception = record["exception"]
-    add_log_event(
+    add_log_line(
         record["message"],
         severity=record["level"].name,
+        level=record["level"].no,
         logger=record["name"] or "",
-        exception=exception.value if exception is not None else None,
         timestamp=int(record["time"].timestamp() * 1e9),
-        **{"code.file.path": record["file"].path, "code.line.number": record["line"]},
+        exception=exception.value if exception is not None else None,
+        site={
+            "code.file.path": record["file"].path,
+            "code.function.name": record["function"],
+            "code.line.number": record["line"],
+        },
+        extra=lambda: own,
     )
