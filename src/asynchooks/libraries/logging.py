@@ -47,27 +47,25 @@ def _preceded(original: Any, step: Callable[[logging.Logger, logging.LogRecord],
 
 def _identify(logger: logging.Logger, record: logging.LogRecord) -> None:
     """Set the ids. A record may be handled twice, as by a queue, and the second time tells nothing
-    new: one that is still to be recorded is known by the type of an id."""
+    new: one that is still to be recorded is known by the type of its ids."""
     fields = record.__dict__
-    ids = ids_of(current_span())
-    if fields.keys().isdisjoint(IDS):
-        fields.update(ids)
-        fields["trace_id"] = PassedOn(ids["trace_id"])
-        return
-    is_new = any(isinstance(fields.get(name, _NEW), PassedOn) for name in IDS)
-    for name, value in ids.items():
-        fields.setdefault(name, PassedOn(value) if is_new else value)
+    is_new = fields.keys().isdisjoint(IDS) or any(
+        isinstance(fields.get(name, _NEW), PassedOn) for name in IDS
+    )
+    for name, value in ids_of(current_span()).items():
+        if name not in fields:
+            fields[name] = PassedOn(value) if is_new else value
 
 
 def _record(logger: logging.Logger, record: logging.LogRecord) -> None:
     fields = record.__dict__
-    is_new = False
+    ours = []
     for name in IDS:
         value = fields.get(name)
         if isinstance(value, PassedOn):
-            is_new = True
             fields[name] = str(value)
-    if not is_new or record.name == "asynchooks" or not is_log_wanted():
+            ours.append(name)
+    if not ours or record.name == "asynchooks" or not is_log_wanted():
         return
     exc_info = record.exc_info
     add_log_line(
@@ -82,17 +80,14 @@ def _record(logger: logging.Logger, record: logging.LogRecord) -> None:
             "code.function.name": record.funcName,
             "code.line.number": record.lineno,
         },
-        extra=partial(_extra, fields) if len(fields) > len(_FRESH) + len(IDS) else dict,
+        extra=partial(_extra, fields, ours) if len(fields) > len(_FRESH) + len(ours) else dict,
     )
 
 
-def _extra(fields: dict[str, Any]) -> dict[str, Any]:
+def _extra(fields: dict[str, Any], ours: list[str]) -> dict[str, Any]:
     """What the application has added to a record."""
-    known = ids_of(current_span())
     return {
-        name: value
-        for name, value in fields.items()
-        if name not in _STANDARD and known.get(name) != value
+        name: value for name, value in fields.items() if name not in _STANDARD and name not in ours
     }
 
 

@@ -61,7 +61,7 @@ def add_log_line(
         span,
         _scope(logger),
         timestamp,
-        _NUMBERS[level] if level in _NUMBERS else _severity_number(level),
+        _NUMBERS[max(0, min(level, 53))],
         _SEVERITIES.get(severity, severity),
         message,
         attributes,
@@ -83,8 +83,9 @@ def _severity_number(level: int) -> int:
     """OpenTelemetry's, which has four numbers for each step of ten; 0 is "unspecified"."""
     if level < 10:
         return 1 if level > 0 else 0
-    step, rest = divmod(min(level, 53), 10)
+    step, rest = divmod(level, 10)
     return 4 * step + 1 + min(rest, 3)
 
 
-_NUMBERS = {level: _severity_number(level) for level in range(54)}
+# By level; what is above the last is as severe as that.
+_NUMBERS = tuple(_severity_number(level) for level in range(54))
