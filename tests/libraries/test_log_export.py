@@ -374,3 +374,28 @@ def test_what_a_patcher_of_loguru_blackens(exported: Exported, sink: list[str]) 
 
     loguru.logger.patch(blacken).warning("paid by 4711")
     assert exported.record()[1].body.string_value == "paid by ****"
+
+
+class HandsOn(logging.Handler):
+    """As loguru's documentation has it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        depth = 6
+        loguru.logger.opt(depth=depth, exception=record.exc_info).log(
+            record.levelname, record.getMessage()
+        )
+
+
+def test_a_line_that_logging_hands_on_to_loguru_is_one(
+    trace: Trace, exported: Exported, logger: logging.Logger, sink: list[str]
+) -> None:
+    class Talkative(HandsOn):
+        def emit(self, record: logging.LogRecord) -> None:
+            loguru.logger.info("about to hand on")
+            super().emit(record)
+
+    logger.addHandler(Talkative())
+    logger.warning("served %s", "it")
+    assert sink == ["about to hand on\n", "served it\n"]
+    said = {scope: record.body.string_value for scope, record in exported.records()}
+    assert said == {"shop.orders": "served it", __name__: "about to hand on"}
