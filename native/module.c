@@ -7,6 +7,7 @@
 #include "callbacks.h"
 #include "contexts.h"
 #include "core.h"
+#include "export_buffer.h"
 #include "forks.h"
 #include "generators.h"
 #include "greenlets.h"
@@ -16,6 +17,7 @@
 #include "internals.h"
 #include "jobs.h"
 #include "live.h"
+#include "log_export.h"
 #include "otlp.h"
 #include "otlp_json.h"
 #include "protocols.h"
@@ -30,7 +32,6 @@
 #include "scopes.h"
 #include "sites.h"
 #include "snapshot.h"
-#include "span_buffer.h"
 #include "spans.h"
 #include "standard_loop.h"
 #include "start_span.h"
@@ -552,12 +553,22 @@ static PyMethodDef functions[] = {
      "Say what decides whether a trace is recorded, and whether also about children."},
     {"set_span_sink", spans_set_sink, METH_O,
      "Call a function with every span that ends."},
-    {"set_span_buffer", span_buffer_set, METH_O,
+    {"set_span_buffer", export_buffers_set_spans, METH_O,
      "Say where ended spans are encoded to; None: nowhere."},
-    {"request_as_json", otlp_json_of_request, METH_O,
-     "OTLP/JSON of a request that SpanBuffer.take() has given."},
+    {"set_log_buffer", export_buffers_set_logs, METH_O,
+     "Say where log records are encoded to; None: nowhere."},
+    {"is_exporting_logs", log_export_is_on, METH_NOARGS,
+     "Whether log records of this thread are exported: there is a buffer, and the thread "
+     "is\nno exporter's own."},
+    {"export_log_record", (PyCFunction)(void (*)(void))log_export, METH_FASTCALL,
+     "export_log_record($module, span, scope, timestamp, severity_number, severity_text, "
+     "body, attributes, /)\n--\n\n"
+     "Encode a log record, where they are exported."},
+    {"request_as_json", otlp_json_of_request, METH_VARARGS,
+     "request_as_json($module, request, signal='traces', /)\n--\n\n"
+     "OTLP/JSON of a request that ExportBuffer.take() has given."},
     {"encode_resource", otlp_encode_resource, METH_O,
-     "The resource of a batch, for SpanBuffer.take()."},
+     "The resource of a batch, for ExportBuffer.take()."},
     {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,
      METH_VARARGS | METH_KEYWORDS, "Who starts spans, for their `scope`."},
     {"set_span_gate", spans_set_gate, METH_O,
@@ -665,7 +676,7 @@ module_exec(PyObject *module)
         spans_add_type(module) < 0 || requests_add_type(module) < 0 ||
         incoming_prepare() < 0 || asgi_prepare() < 0 || answers_add_type(module) < 0 ||
         relays_add_type(module) < 0 || asgi_exchange_add_type(module) < 0 ||
-        span_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
+        export_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
         store_scopes_add_types(module) < 0 || contexts_add_type(module) < 0) {
         return -1;
     }

@@ -30,9 +30,24 @@ def install(patches: Patches, module: ModuleType) -> None:
     trace_calls(
         patches,
         (
-            Calls(module.Connection, _CONNECTION, _begin_on_connection),
-            Calls(prepared_stmt.PreparedStatement, _STATEMENT, _begin_on_statement),
-            Calls(cursor.BaseCursor, _CURSOR, _begin_on_statement),
+            Calls(
+                module.Connection,
+                _CONNECTION,
+                _begin_on_connection,
+                parameters=lambda connection, query, *args, **kwargs: args,
+            ),
+            Calls(
+                prepared_stmt.PreparedStatement,
+                _STATEMENT,
+                _begin_on_statement,
+                parameters=lambda statement, *args, **kwargs: args,
+            ),
+            Calls(
+                cursor.BaseCursor,
+                _CURSOR,
+                _begin_on_statement,
+                parameters=lambda cursor, *args, **kwargs: cursor._args,
+            ),
         ),
         lambda exc: getattr(exc, "sqlstate", None),
     )
