@@ -26,6 +26,11 @@ def of_kind(trace: Trace, kind: SpanKind) -> list[Span]:
     return [span for span in trace.spans if span.kind is kind]
 
 
+def senders_of(span: Span) -> list[int]:
+    """The ids of the spans that it is linked to."""
+    return [link.context.span_id for link in span.links]
+
+
 def check(
     trace: Trace, sender: Request, system: str, destination: str, name: str, *, queue: str = ""
 ) -> None:

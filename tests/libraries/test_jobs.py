@@ -31,7 +31,6 @@ from asynchooks.tracing import Request, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.libraries.conftest import Trace
 

@@ -39,15 +39,17 @@ _CONVERSATION_ID = "messaging.message.conversation_id"
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    from aio_pika import message, queue  # the application has imported them
+    from aio_pika import message, queue, robust_queue  # the application has imported them
 
     follow_tasks(patches)
     patches.wrap(module.Exchange, "publish", _make_publish)
     patches.wrap(queue.Queue, "consume", _make_consume)
     patches.wrap(queue.Queue, "get", fetching("rabbitmq", _got, where=_queue_name))
-    iterator = queue.QueueIterator
-    patches.wrap(iterator, "__anext__", fetching("rabbitmq", _got_next, where=_iterated_name))
-    patches.wrap(iterator, "close", closing)
+    for iterator in (queue.QueueIterator, robust_queue.RobustQueueIterator):
+        if "__anext__" in vars(iterator):  # the second's own not in every release
+            take = fetching("rabbitmq", _got_next, where=_iterated_name)
+            patches.wrap(iterator, "__anext__", take)
+    patches.wrap(queue.QueueIterator, "close", closing)
     patches.wrap(module.Connection, "close", closing)
     patches.wrap(message.ProcessContext, "__aexit__", _make_exit)
 
@@ -98,7 +100,7 @@ def _make_consume(original: Any) -> Any:
     @functools.wraps(original)
     async def consume(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
         if not _is_for_others(callback):
-            callback = _traced_callback(self, callback)
+            callback = _traced_callback(original, self, callback)
         try:
             return await original(self, callback, *args, **kwargs)
         except BaseException as exc:
@@ -118,7 +120,7 @@ def _is_for_others(callback: Any) -> bool:
     )
 
 
-def _traced_callback(queue: Any, callback: Any) -> Any:
+def _traced_callback(consume: Any, queue: Any, callback: Any) -> Any:
     """A coroutine function, or not, as `callback` is: the library warns of others."""
 
     async def handle(job: Request, result: Awaitable[Any]) -> Any:
@@ -129,7 +131,7 @@ def _traced_callback(queue: Any, callback: Any) -> Any:
 
         @functools.wraps(callback)
         async def call_async(message: Any) -> Any:
-            job = guarded(callback, _begin, queue, message)
+            job = guarded(consume, _begin, queue, message)
             if job is None:
                 return await callback(message)
             with running(job):
@@ -139,7 +141,7 @@ def _traced_callback(queue: Any, callback: Any) -> Any:
 
     @functools.wraps(callback)
     def call(message: Any) -> Any:
-        job = guarded(callback, _begin, queue, message)
+        job = guarded(consume, _begin, queue, message)
         if job is None:
             return callback(message)
         with use_request(job):

@@ -83,7 +83,7 @@ def _make_subscribe(original: Any) -> Any:
         self: Any, subject: str, queue: str = "", cb: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         if cb is not None and not _is_of_the_client(cb):
-            cb = _traced_callback(cb)
+            cb = _traced_callback(original, cb)
         try:
             return await original(self, subject, queue, cb, *args, **kwargs)
         except BaseException as exc:
@@ -99,10 +99,10 @@ def _is_of_the_client(callback: Any) -> bool:
     return owner is not None and type(owner).__module__.partition(".")[0] == "nats"
 
 
-def _traced_callback(callback: Any) -> Any:
+def _traced_callback(subscribe: Any, callback: Any) -> Any:
     @functools.wraps(callback)
     async def handle(message: Any) -> None:
-        job = guarded(callback, _begin, message)
+        job = guarded(subscribe, _begin, message)
         if job is None:
             await callback(message)
             return

@@ -1,119 +1,30 @@
-"""Messages, with real brokers: those that a callback is given, and those that the application asks
-for, in a request and outside of any."""
+"""aiokafka, with the broker that librdkafka brings along: what is sent, and what is asked for, in a
+request and outside of any."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-import aio_pika
-import aio_pika.patterns
-import aiokafka  # type: ignore[import-untyped]
-import nats
-import nats.aio.client
 import pytest
-from tests.integration.conftest import Process, free_port
-from tests.libraries.jobs import check, of_kind, seen, work
+from tests.libraries.jobs import check, of_kind, seen, senders_of, work
 
 import asynchooks
 from asynchooks.tracing import (
     Request,
-    Span,
     SpanKind,
     StatusCode,
     current_request,
-    start_span,
     suppress_tracing,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
-
     from tests.libraries.conftest import Trace
 
+aiokafka = pytest.importorskip("aiokafka", reason="no wheel of it for this Python")
+
 DEADLINE = 60.0
-
-
-@pytest.fixture
-def nats_url(tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    command = ["nats-server", "--addr", "127.0.0.1", "--port", str(port), "--jetstream"]
-    with Process([*command, "--store_dir", str(tmp_path)], tmp_path) as server:
-        server.wait_until(lambda: "Server is ready" in server.output, "NATS is ready")
-        yield f"nats://127.0.0.1:{port}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("is_stream", [False, True])
-def test_nats(trace: Trace, nats_url: str, is_stream: bool) -> None:
-    errors: list[Exception] = []
-
-    async def main() -> Request:
-        done = asyncio.Event()
-
-        async def remember(exc: Exception) -> None:
-            errors.append(exc)
-
-        async def handle(message: Any) -> None:
-            await asyncio.sleep(0)
-            if message.data == b"end":
-                done.set()
-            else:
-                work(message.data.decode())
-
-        client = await nats.connect(nats_url, error_cb=remember)
-        target: Any = client
-        if is_stream:
-            target = client.jetstream()
-            await target.add_stream(name="shop", subjects=["orders"])
-        await target.subscribe("orders", cb=handle)
-        with trace.request("r42") as sender:
-            await target.publish("orders", b"a")
-            await target.publish("orders", b"fail")
-        await target.publish("orders", b"end")
-        await asyncio.wait_for(done.wait(), 60)
-        await client.close()
-        return sender
-
-    sender = asyncio.run(main())
-    assert [type(error) for error in errors] == [LookupError]
-    # The last was sent by nobody.
-    unsent = [span for span in of_kind(trace, SpanKind.CONSUMER) if not span.links]
-    assert len(unsent) == 1
-    trace.spans.remove(unsent[0])
-    check(trace, sender, "nats", "orders", "orders")
-
-
-@pytest.mark.slow
-def test_a_request_and_its_reply_over_nats(trace: Trace, nats_url: str) -> None:
-    async def main() -> Request:
-        async def answer(message: Any) -> None:
-            work("a")
-            await message.respond(b"answer")
-
-        client = await nats.connect(nats_url)
-        await client.subscribe("questions", cb=answer)
-        with trace.request("r42") as sender:
-            reply = await client.request("questions", b"?", timeout=30)
-        assert reply.data == b"answer"
-        await client.close()
-        return sender
-
-    sender = asyncio.run(main())
-    (sent,) = of_kind(trace, SpanKind.PRODUCER)
-    (run,) = of_kind(trace, SpanKind.CONSUMER)
-    assert sent.parent == sender.span.context
-    assert [link.context.span_id for link in run.links] == [sent.context.span_id]
-
-
-# ---- Kafka ---------------------------------------------------------------------------
-
-
-def senders_of(span: Span) -> list[int]:
-    return [link.context.span_id for link in span.links]
 
 
 def kafka_consumer(address: str, **options: Any) -> Any:
@@ -400,3 +311,21 @@ def test_a_group_of_consumers(trace: Trace, kafka: str) -> None:
     check(trace, asyncio.run(main()), "kafka", "orders", "orders")
     for span in of_kind(trace, SpanKind.CONSUMER):
         assert span.attributes["messaging.consumer.group.name"] == "cooks"
+
+
+def test_the_tasks_of_a_client_are_no_part_of_the_request_that_starts_it(
+    trace: Trace, kafka: str
+) -> None:
+    async def main() -> None:
+        with trace.request():
+            producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka)
+            await producer.start()
+            await producer.send_and_wait("orders", b"a")
+            consumer = kafka_consumer(kafka)
+            await consumer.start()
+            await consumer.getone()
+        await producer.stop()
+        await consumer.stop()
+
+    asyncio.run(main())
+    assert sorted({span.name for span in trace.spans}) == ["GET", "receive orders", "send orders"]
