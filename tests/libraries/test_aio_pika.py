@@ -26,13 +26,15 @@ DEADLINE = 60.0
 
 
 @contextlib.asynccontextmanager
-async def rabbitmq_queue(url: str, connect: Any = aio_pika.connect) -> AsyncIterator[Any]:
-    """An empty queue "orders"; its channel may be had from it."""
+async def rabbitmq_queue(
+    url: str, connect: Any = aio_pika.connect
+) -> AsyncIterator[tuple[Any, Any]]:
+    """A channel, and an empty queue "orders"."""
     async with await connect(url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue("orders")
         await queue.purge()
-        yield queue
+        yield channel, queue
 
 
 async def publish(trace: Trace, exchange: Any, *names: str, routing_key: str = "orders") -> Request:
@@ -75,9 +77,9 @@ def test_rabbitmq(trace: Trace, rabbitmq: str, kind: str, caplog: pytest.LogCapt
     }
 
     async def main() -> Request:
-        async with rabbitmq_queue(rabbitmq) as queue:
+        async with rabbitmq_queue(rabbitmq) as (channel, queue):
             await queue.consume(callbacks[kind], no_ack=kind == "function")
-            sender = await publish(trace, queue.channel.default_exchange, "a", "fail")
+            sender = await publish(trace, channel.default_exchange, "a", "fail")
             await wait_until_worked(2)
         return sender
 
@@ -112,8 +114,8 @@ def test_a_rabbitmq_queue_that_is_asked(
     """Of an exchange that it is bound to, whose name and routing key are told with its own."""
 
     async def main() -> Request:
-        async with rabbitmq_queue(rabbitmq, connect) as queue:
-            exchange = await queue.channel.declare_exchange("shop", auto_delete=True)
+        async with rabbitmq_queue(rabbitmq, connect) as (channel, queue):
+            exchange = await channel.declare_exchange("shop", auto_delete=True)
             await queue.bind(exchange, "created")
             sender = await publish(trace, exchange, "a", "fail", routing_key="created")
             with pytest.raises(LookupError, match="no such lamp"):
@@ -130,8 +132,8 @@ def test_a_rabbitmq_queue_that_is_asked(
 @pytest.mark.slow
 def test_a_request_that_asks_a_rabbitmq_queue(trace: Trace, rabbitmq: str) -> None:
     async def main() -> Request:
-        async with rabbitmq_queue(rabbitmq) as queue:
-            await publish(trace, queue.channel.default_exchange, "a")
+        async with rabbitmq_queue(rabbitmq) as (channel, queue):
+            await publish(trace, channel.default_exchange, "a")
             with trace.request("r43") as asker:
                 with pytest.raises(LookupError):
                     async with (await queue.get()).process():

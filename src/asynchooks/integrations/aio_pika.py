@@ -37,8 +37,9 @@ def _register(
         return None  # an iterator, which hands on what it gets
     if _registered(callback) is not None:
         return None  # a robust queue gives it to the queue below it, and again after a reconnect
-    registered = update_wrapper(_Registered(callback), callback)
+    registered = _Registered(callback)
     registered.context = contextvars.copy_context()
+    update_wrapper(registered, callback)
     return (queue, registered, *args), kwargs
 
 
