@@ -27,15 +27,19 @@ from asynchooks.tracing import (
     use_span,
 )
 from asynchooks.tracing.propagation import CARRIERS
+from asynchooks.tracing.scope import NO_BAGGAGE
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from asynchooks.tracing import SpanContext
     from asynchooks.tracing.span import AttributeValue
 
     Attributes = Mapping[str, AttributeValue]
+    # Its span, where the message tells one, and its baggage.
+    Sender = tuple[SpanContext | None, Mapping[str, str]]
 
 __all__ = (
     "Message",
@@ -169,18 +173,22 @@ def start_processing(
     """Begin the job of these messages, one or more, which is linked to all of their senders. It has
     the request id and the baggage of a sender that is alone. The caller puts it in force, by
     `running` or otherwise."""
-    get = _getter(messages[0].headers if len(messages) == 1 else {})
-    _, baggage = extract(get)
+    destination = destination_of(messages)
+    senders = _senders_of(messages)
+    request_id, baggage = "", NO_BAGGAGE
+    if len(messages) == 1:
+        request_id = _getter(messages[0].headers)(_REQUEST_ID)
+        baggage = senders[0][1]
     request = start_request(
-        request_id=request_id_from(get(_REQUEST_ID)),
+        request_id=request_id_from(request_id),
         method="process",
-        path=name or destination_of(messages) or system,
+        path=name or destination or system,
         baggage=baggage,
         kind=SpanKind.CONSUMER,
     )
     request.span.update_name(f"process {request.path}")
-    describe(request.span, system, destination_of(messages), "process")
-    add_messages(request.span, messages, is_batch=is_batch)
+    describe(request.span, system, destination, "process")
+    _add(request.span, messages, senders, is_batch)
     return request
 
 
@@ -223,16 +231,22 @@ def describe(
         span.set_attribute("messaging.destination.name", destination)
     span.set_attribute("messaging.operation.name", operation)
     span.set_attribute("messaging.operation.type", operation)
-    span.set_attributes(attributes)
+    if attributes:
+        span.set_attributes(attributes)
 
 
 def add_messages(span: Span, messages: Sequence[Message], *, is_batch: bool = False) -> None:
     """Link the span to the senders of these messages, and say what is true of all of them. With
     `is_batch`, how many there are: the application has asked for some at a time."""
+    _add(span, messages, _senders_of(messages), is_batch)
+
+
+def _add(
+    span: Span, messages: Sequence[Message], senders: Sequence[Sender], is_batch: bool
+) -> None:
     if not span.is_recording():
         return
-    for message in messages:
-        sender, _ = extract(_getter(message.headers))
+    for sender, _ in senders:
         if sender is not None:
             span.add_link(sender)
     if is_batch:
@@ -245,7 +259,13 @@ def add_messages(span: Span, messages: Sequence[Message], *, is_batch: bool = Fa
                 for name, value in first.items()
                 if all(other.get(name) == value for other in others)
             }
+            if others
+            else first
         )
+
+
+def _senders_of(messages: Sequence[Message]) -> list[Sender]:
+    return [extract(_getter(message.headers)) for message in messages]
 
 
 def destination_of(messages: Sequence[Message]) -> str:
