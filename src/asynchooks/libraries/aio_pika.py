@@ -65,7 +65,7 @@ class _Carrying:
         self.body = message.body
         self.properties = copy.copy(message.properties)
         headers = self.properties.headers or {}
-        if not carries_on(headers):
+        if not (headers and carries_on(headers)):
             self.properties.headers = {**headers_here(), **headers}
 
     def __repr__(self) -> str:

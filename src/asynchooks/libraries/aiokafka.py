@@ -12,6 +12,7 @@ from asynchooks.libraries.fetches import closing, fetching, follow_tasks
 from asynchooks.libraries.jobs import Message, carries_on, headers_here, sending, start_sending
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
 
     from asynchooks._patching import Patches
@@ -95,7 +96,7 @@ def _headers_for(batch: Any, headers: Any) -> list[tuple[str, bytes]]:
     builder = message_accumulator.DefaultRecordBatchBuilder
     if not isinstance(batch._builder, builder):  # for brokers before 0.11
         return []
-    if carries_on(name for name, _ in headers or ()):
+    if headers and carries_on(_text_of(headers)):
         return []
     return [(name, value.encode()) for name, value in headers_here().items()]
 
@@ -122,5 +123,8 @@ def _message(consumer: Any, record: Any) -> Message:
         attributes["messaging.consumer.group.name"] = consumer._group_id
     if record.value is None:
         attributes["messaging.kafka.message.tombstone"] = True
-    headers = {name: value.decode("latin-1") for name, value in record.headers if value is not None}
-    return Message(record.topic, headers, attributes)
+    return Message(record.topic, _text_of(record.headers), attributes)
+
+
+def _text_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    return {name: value.decode("latin-1") for name, value in headers if value is not None}

@@ -28,9 +28,8 @@ from asynchooks.tracing import (
     is_suppressed,
     start_span,
     suppress_tracing,
-    use_request,
 )
-from asynchooks.tracing.scope import current_scope
+from asynchooks.tracing.scope import Scope, current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,14 +47,19 @@ __all__ = ("closing", "fail", "fetching", "follow_tasks")
 _NOTHING = (TimeoutError, asyncio.QueueEmpty, StopAsyncIteration)
 
 
-class _Processing(use_request):
-    """What is in force from when messages came until their task is done with them."""
+class _Processing(Scope):
+    """What is in force from when messages came until their task is done with them: their job, as
+    `use_request` puts one in force."""
 
     __slots__ = ("known", "request")
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request)
         self.request = request
+        self.span = request.span
+        self.baggage = request.baggage
+        self.attached = None
+        self.is_suppressed = False
+        self.records_tasks = True
         # No failure of this job: what its task handles already, or what is recorded of it.
         self.known = sys.exception()
 

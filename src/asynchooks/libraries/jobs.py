@@ -26,12 +26,11 @@ from asynchooks.tracing import (
     use_request,
     use_span,
 )
-from asynchooks.tracing.propagation import CARRIERS
 from asynchooks.tracing.scope import NO_BAGGAGE
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from asynchooks.tracing import SpanContext
@@ -152,10 +151,10 @@ def headers_here() -> dict[str, str]:
     return headers_of(span)
 
 
-def carries_on(headers: Iterable[str]) -> bool:
-    """Whether one of the headers of these names carries a trace on already: of a message that the
-    application passes on, or by its own hand. It stays."""
-    return any(name.lower().encode("latin-1", "replace") in CARRIERS for name in headers)
+def carries_on(headers: Mapping[str, Any]) -> bool:
+    """Whether these headers carry a trace on already: of a message that the application passes on,
+    or by its own hand. They stay as they are."""
+    return extract(_getter(headers))[0] is not None
 
 
 def start_job(
