@@ -162,3 +162,25 @@ def test_a_nats_stream_that_is_pulled(trace: Trace, nats_url: str) -> None:
     assert first.attributes["messaging.batch.message_count"] == 1
     assert second.attributes["messaging.batch.message_count"] == 2
     assert seen == [first.request, second.request]
+
+
+@pytest.mark.slow
+def test_what_nats_reads_for_itself_is_no_message(trace: Trace, nats_url: str) -> None:
+    async def consume(client: Any, subscription: Any, objects: Any) -> None:
+        await subscription.next_msg(timeout=DEADLINE)
+        job = current_request()
+        assert job is not None
+        assert (await objects.get("lamp")).data == b"light"
+        assert current_request() is job
+
+    async def main() -> None:
+        client = await nats.connect(nats_url)
+        objects = await client.jetstream().create_object_store("shop")
+        await objects.put("lamp", b"light")
+        subscription = await client.subscribe("orders")
+        await client.publish("orders", b"")
+        await asyncio.create_task(consume(client, subscription, objects))
+        await client.close()
+
+    asyncio.run(main())
+    assert [span.name for span in trace.spans] == ["process orders"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded, is_coroutine_function, step_out
@@ -13,6 +14,7 @@ from asynchooks.libraries.fetches import closing, fail, fetching, follow_tasks
 from asynchooks.libraries.jobs import (
     Message,
     carries_on,
+    handling,
     headers_here,
     running,
     sending,
@@ -22,7 +24,7 @@ from asynchooks.libraries.jobs import (
 from asynchooks.tracing import use_request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
     from types import ModuleType
 
     from asynchooks._patching import Patches
@@ -100,7 +102,8 @@ def _make_consume(original: Any) -> Any:
     @functools.wraps(original)
     async def consume(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
         if not _is_for_others(callback):
-            callback = _traced_callback(original, self, callback)
+            make = handling if is_coroutine_function(callback) else _handling_any
+            callback = make(callback, partial(_begin, self), original)
         try:
             return await original(self, callback, *args, **kwargs)
         except BaseException as exc:
@@ -120,28 +123,17 @@ def _is_for_others(callback: Any) -> bool:
     )
 
 
-def _traced_callback(consume: Any, queue: Any, callback: Any) -> Any:
-    """A coroutine function, or not, as `callback` is: the library warns of others."""
+def _handling_any(callback: Any, begin: Callable[[Any], Request], taken_by: Any) -> Any:
+    """The same of what is no coroutine function, and stays none: the library warns of that. It may
+    give something to await."""
 
-    async def handle(job: Request, result: Awaitable[Any]) -> Any:
+    async def wait_for(result: Awaitable[Any], job: Request) -> Any:
         with running(job):
             return await result
 
-    if is_coroutine_function(callback):
-
-        @functools.wraps(callback)
-        async def call_async(message: Any) -> Any:
-            job = guarded(consume, _begin, queue, message)
-            if job is None:
-                return await callback(message)
-            with running(job):
-                return await callback(message)
-
-        return call_async
-
     @functools.wraps(callback)
-    def call(message: Any) -> Any:
-        job = guarded(consume, _begin, queue, message)
+    def handle(message: Any) -> Any:
+        job = guarded(taken_by, begin, message)
         if job is None:
             return callback(message)
         with use_request(job):
@@ -153,11 +145,11 @@ def _traced_callback(consume: Any, queue: Any, callback: Any) -> Any:
                 job.span.end()
                 raise
         if hasattr(result, "__await__"):
-            return handle(job, result)
+            return wait_for(result, job)
         job.span.end()
         return result
 
-    return call
+    return handle
 
 
 def _begin(queue: Any, message: Any) -> Request:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
@@ -51,10 +52,13 @@ class _Processing(Scope):
     """What is in force from when messages came until their task is done with them: their job, as
     `use_request` puts one in force."""
 
-    __slots__ = ("known", "request")
+    __slots__ = ("known", "request", "task")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
         self.request = request
+        number = _native.async_id_of(task)
+        # One that is never finished dies with its loop, or with its coroutine.
+        self.task = weakref.ref(task, lambda _: _task_has_ended(number))
         self.span = request.span
         self.baggage = request.baggage
         self.attached = None
@@ -69,8 +73,7 @@ _jobs: dict[int, _Processing] = {}
 
 
 def follow_tasks(patches: Patches) -> None:
-    """Learn of the end of tasks, until `patches` are undone."""
-    _hook.enable()
+    """Follow the tasks that work on messages, until `patches` are undone."""
     patches.on_undo(_forget)
 
 
@@ -152,9 +155,11 @@ def _came(
     elif messages:
         task = asyncio.current_task()
         if task is not None:
-            job = _Processing(start_processing(system, messages, is_batch=is_batch))
+            job = _Processing(start_processing(system, messages, is_batch=is_batch), task)
             job.enter()
             _jobs[_native.async_id_of(task)] = job
+            if not _hook.enabled:
+                _hook.enable()
 
 
 def _came_to_nothing(span: Span | None, exc: BaseException) -> None:
@@ -171,8 +176,7 @@ def _end_here(exc: BaseException | None) -> None:
     job = _jobs.pop(_native.async_id_of(task), None) if task is not None else None
     if job is None:
         return
-    _record_failure(job, exc)
-    job.request.span.end()
+    _end(job, exc)
     if current_scope() is job:  # a loop of `each` has taken it back, and tasks still need it
         job.leave()
 
@@ -182,12 +186,18 @@ def _task_has_ended(async_id: int) -> None:
     job = _jobs.pop(async_id, None)
     if job is None:
         return
-    task = _native.execution_async_resource()
-    if isinstance(task, asyncio.Future) and _native.async_id_of(task) == async_id:
+    task = job.task()
+    if task is not None and task.cancelled():
+        _end(job, asyncio.CancelledError())
+    else:
         # Not task.exception(): that marks it as retrieved, and asyncio's warning is lost.
-        exception = getattr(task, "_exception", None)
-        _record_failure(job, asyncio.CancelledError() if task.cancelled() else exception)
+        _end(job, getattr(task, "_exception", None))
+
+
+def _end(job: _Processing, exc: BaseException | None) -> None:
+    _record_failure(job, exc)
     job.request.span.end()
+    job.known = None  # the tasks that it has created may hold the job for long
 
 
 def _record_failure(job: _Processing, exc: BaseException | None) -> None:
@@ -205,9 +215,9 @@ def _record(span: Span, exc: BaseException) -> None:
 
 def _forget() -> None:
     _hook.disable()
-    for job in _jobs.values():
-        job.request.span.end()
-    _jobs.clear()
+    for async_id in [*_jobs]:
+        _end(_jobs.pop(async_id), None)
 
 
-_hook = create_hook(settled=_task_has_ended, destroy=_task_has_ended, kinds=["Task"])
+# On from the first such job on: a program that only sends pays nothing for it.
+_hook = create_hook(settled=_task_has_ended, kinds=["Task"])

@@ -8,10 +8,12 @@ much later, many times, or beside a thousand others of the same sender.
 from __future__ import annotations
 
 import contextvars
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks._patching import step_out
+from asynchooks.libraries.calls import guarded
 from asynchooks.libraries.incoming import request_id_from
 from asynchooks.libraries.outgoing import headers_of
 from asynchooks.tracing import (
@@ -46,6 +48,7 @@ __all__ = (
     "carries_on",
     "describe",
     "destination_of",
+    "handling",
     "headers_here",
     "running",
     "sending",
@@ -217,6 +220,23 @@ class running:
             span.record_exception(exc)
         span.end()
         self._scope.leave()
+
+
+def handling(
+    callback: Callable[[Any], Any], begin: Callable[[Any], Request], taken_by: Any
+) -> Callable[[Any], Any]:
+    """`callback`, a coroutine function that `taken_by` was given for messages: each call of it in
+    the job that `begin(message)` begins."""
+
+    @functools.wraps(callback)
+    async def handle(message: Any) -> Any:
+        job = guarded(taken_by, begin, message)
+        if job is None:
+            return await callback(message)
+        with running(job):
+            return await callback(message)
+
+    return handle
 
 
 def describe(

@@ -7,12 +7,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded, step_out
+from asynchooks.libraries.calls import guarded, step_out, unrecorded
 from asynchooks.libraries.fetches import closing, fetching, follow_tasks
 from asynchooks.libraries.jobs import (
     Message,
+    handling,
     headers_here,
-    running,
     sending,
     start_processing,
     start_sending,
@@ -45,6 +45,10 @@ def install(patches: Patches, module: ModuleType) -> None:
     for name in ("close", "drain"):
         patches.wrap(client, name, closing)
     patches.when_imported("nats.js.client", lambda jetstream: _install_pull(patches, jetstream))
+    patches.when_imported(
+        "nats.js.object_store",  # whose objects come in messages
+        lambda store: patches.wrap(store.ObjectStore, "get", unrecorded),
+    )
 
 
 def _install_pull(patches: Patches, jetstream: ModuleType) -> None:
@@ -83,7 +87,7 @@ def _make_subscribe(original: Any) -> Any:
         self: Any, subject: str, queue: str = "", cb: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         if cb is not None and not _is_of_the_client(cb):
-            cb = _traced_callback(original, cb)
+            cb = handling(cb, _begin, original)
         try:
             return await original(self, subject, queue, cb, *args, **kwargs)
         except BaseException as exc:
@@ -97,19 +101,6 @@ def _is_of_the_client(callback: Any) -> bool:
     """Whether it is a method of the client's own, which sorts replies."""
     owner = getattr(callback, "__self__", None)
     return owner is not None and type(owner).__module__.partition(".")[0] == "nats"
-
-
-def _traced_callback(subscribe: Any, callback: Any) -> Any:
-    @functools.wraps(callback)
-    async def handle(message: Any) -> None:
-        job = guarded(subscribe, _begin, message)
-        if job is None:
-            await callback(message)
-            return
-        with running(job):
-            await callback(message)
-
-    return handle
 
 
 def _begin(message: Any) -> Request:
