@@ -63,7 +63,6 @@ __all__ = (
     "live_counts",
     "mark_delivered",
     "memory",
-    "new_span_id",
     "origin",
     "recording_span",
     "release_span",
@@ -502,7 +501,7 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | Context | None = ...,
+        helper: Callable[..., Any] | tuple[Any, ...] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
