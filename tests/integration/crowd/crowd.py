@@ -1,6 +1,5 @@
-"""A service that holds every visit until as many as `CROWD` says are there, and lets them all go
-at once: at what they share, in all the ways that an application has to do a thing elsewhere or
-later.
+"""A service that holds each visit until a whole crowd of them is there, and then lets all go at once
+at what they share, in every way that an application has to do a thing elsewhere or later.
 
 What a visit makes (texts of SQL, commands of Redis, URLs, log lines) carries its mark and a number,
 and is noted, so that it can be looked for. `/report` says what was noted, once all is done.
@@ -10,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     Kind = Callable[["Visit"], Awaitable[Response | None]]
 
+# How many visits are held: the numbers from 0 on, then as many from there on, and so on.
 CROWD = int(os.environ["CROWD"])
 ECHO = os.environ["CROWD_ECHO"]
 POSTGRES = os.environ["CROWD_POSTGRES"]
@@ -50,7 +51,7 @@ REDIS_PORT = int(os.environ["CROWD_REDIS_PORT"])
 
 # The digits in which a visit's number is spelled for Redis: of a command, its name is recorded.
 COMMANDS = ("GET", "EXISTS", "TTL", "TYPE", "STRLEN", "LLEN", "SCARD", "HLEN")
-# So many visits of a kind share one flight, one entry of the cache.
+# In a crowd, the visits of a kind are so many groups, each with a flight and a cache of its own.
 GROUPS = 10
 
 logger = logging.getLogger("crowd")
@@ -68,7 +69,14 @@ logger.propagate = False
 
 
 def kind_and_group(number: int) -> tuple[Kind, int]:
-    return KINDS[number % len(KINDS)], number // len(KINDS) % GROUPS
+    crowd, place = divmod(number, CROWD)
+    return KINDS[number % len(KINDS)], crowd * GROUPS + place % GROUPS
+
+
+@functools.cache
+def size_of(kind: Kind, group: int) -> int:
+    first = group // GROUPS * CROWD
+    return sum(kind_and_group(number) == (kind, group) for number in range(first, first + CROWD))
 
 
 class Visit:
@@ -100,7 +108,7 @@ class Visit:
         return tuple(COMMANDS[self._number >> shift & 7] for shift in (9, 6, 3, 0))
 
 
-class Crowd:
+class Crowds:
     """All visits. Whose work outlives its answer has to `begin()` it before, and to `end()` it."""
 
     def __init__(self) -> None:
@@ -114,9 +122,11 @@ class Crowd:
 
     async def join(self, visit: Visit) -> None:
         self.visits.append(visit)
-        if len(self.visits) == CROWD:
-            self._all_are_here.set()
-        await self._all_are_here.wait()
+        all_are_here = self._all_are_here
+        if len(self.visits) % CROWD == 0:
+            self._all_are_here = asyncio.Event()
+            all_are_here.set()
+        await all_are_here.wait()
 
     def begin(self) -> None:
         self._open += 1
@@ -185,7 +195,7 @@ class Shared:
 
 
 shared: Shared
-crowd: Crowd
+crowds: Crowds
 
 
 # The kinds of visits.
@@ -280,7 +290,7 @@ async def streamed_by_threads(visit: Visit) -> Response:
 
 async def left_while_it_is_streamed(visit: Visit) -> Response:
     """The client goes away when it has the first part."""
-    crowd.begin()
+    crowds.begin()
 
     async def parts() -> AsyncIterator[bytes]:
         await shared.postgres.fetchval(visit.sql())
@@ -294,7 +304,7 @@ async def left_while_it_is_streamed(visit: Visit) -> Response:
 
     async def clean_up() -> None:
         await shared.postgres.execute(visit.sql())
-        crowd.end()
+        crowds.end()
 
     return StreamingResponse(parts(), headers={"x-leave": "now"})
 
@@ -340,11 +350,11 @@ async def in_the_flight_of_another(visit: Visit) -> None:
     task = shared.flights.get(visit.group)
     if task is None:
         task = shared.flights[visit.group] = asyncio.create_task(fly())
-        crowd.shared[f"task of {visit.mark}"] = []
+        crowds.shared[f"task of {visit.mark}"] = []
         task.set_name(f"task of {visit.mark}")
     else:
         asynchooks.link(task)
-        crowd.shared[task.get_name()].append(visit.mark)
+        crowds.shared[task.get_name()].append(visit.mark)
     await asyncio.shield(task)
     visit.log()
 
@@ -358,11 +368,9 @@ async def rate(group: int) -> None:
 
 
 async def in_a_shared_flight(visit: Visit) -> None:
-    guests = crowd.shared[f"shared-{visit.group}-rate"]
+    guests = crowds.shared[f"shared-{visit.group}-rate"]
     guests.append(visit.mark)
-    if len(guests) == sum(
-        kind_and_group(number) == (visit.kind, visit.group) for number in range(CROWD)
-    ):
+    if len(guests) == size_of(visit.kind, visit.group):
         shared.all_guests_are_here[visit.group].set()
     await rate(visit.group)
     visit.log()
@@ -393,7 +401,7 @@ async def in_a_batch(visit: Visit) -> None:
 
 
 async def after_the_answer(visit: Visit) -> Response:
-    crowd.begin()
+    crowds.begin()
 
     async def work() -> None:
         await shared.postgres.fetchval(visit.sql())
@@ -406,7 +414,7 @@ async def after_the_answer(visit: Visit) -> Response:
 
     async def last() -> None:
         await shared.postgres.fetchval(visit.sql())
-        crowd.end()
+        crowds.end()
 
     return PlainTextResponse("soon", background=BackgroundTask(work))
 
@@ -445,7 +453,7 @@ handled = asynchooks.AsyncLocalStorage[str](name="handled")
 
 def _begin_message(what: str) -> None:
     """Set a store as a loop over messages does, to the end of this one."""
-    crowd.left_behind += [store] if (store := handled.get_store()) is not None else []
+    crowds.left_behind += [store] if (store := handled.get_store()) is not None else []
     handled.enter_with(what)
 
 
@@ -476,7 +484,7 @@ async def serve_rows() -> None:
         with use_span(Span("batch")) as span:
             for job in batch:
                 asynchooks.link(job.here)
-                crowd.shared[name].append(job.visit.mark)
+                crowds.shared[name].append(job.visit.mark)
             await shared.postgres.fetchval(f"SELECT CURRENT_TIMESTAMP /* {name} */")
             logger.info("did %s", name)
         span.end()
@@ -486,8 +494,8 @@ async def serve_rows() -> None:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    global shared, crowd
-    shared, crowd = Shared(), Crowd()
+    global shared, crowds
+    shared, crowds = Shared(), Crowds()
     workers = [asyncio.create_task(serve()) for serve in (serve_jobs, serve_jobs, serve_rows)]
     thread = threading.Thread(target=serve_orders)
     thread.start()
@@ -506,12 +514,12 @@ async def visit(request: Request) -> Response:
     number = request.path_params["number"]
     visit = Visit(number)
     visit.log()
-    await crowd.join(visit)
+    await crowds.join(visit)
     return await KINDS[number % len(KINDS)](visit) or PlainTextResponse("done")
 
 
 async def report(request: Request) -> Response:
-    return JSONResponse(await crowd.report())
+    return JSONResponse(await crowds.report())
 
 
 app = Starlette(
