@@ -18,7 +18,7 @@ from tests.integration.crowd.conftest import CROWD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.conftest import Starter
+    from tests.integration.conftest import Process, Starter
 
 pytestmark = pytest.mark.slow
 
@@ -140,10 +140,14 @@ def _spans(line: dict[str, Any]) -> Iterator[Span]:
                 yield Span(process["service.name"], span)
 
 
-def start_service(start: Starter, name: str, port: int, loop: str, **variables: str) -> None:
+def serve(start: Starter, name: str, port: int, loop: str, **variables: str) -> Process:
+    """Run one of the services, with a queue for spans in which all of them have room."""
     server = ("uvicorn", f"tests.integration.crowd.{name}:app", "--no-access-log", "--loop", loop)
+    # uvicorn and httpx give up an idle connection after the same 5 seconds: one closes it while the
+    # other sends.
+    options = ("--port", str(port), "--timeout-keep-alive", "600")
     process = start.process(
-        *(*ASYNCHOOKS, "run", "--no-view", "--service", name, "--", *server, "--port", str(port)),
+        *(*ASYNCHOOKS, "run", "--no-view", "--service", name, "--", *server, *options),
         PYTHONPATH=str(ROOT),
         OTEL_TRACES_EXPORTER="file",
         ASYNCHOOKS_TRACES_FILE="traces.jsonl",
@@ -151,28 +155,31 @@ def start_service(start: Starter, name: str, port: int, loop: str, **variables: 
         **variables,
     )
     process.wait_until(lambda: answers(f"http://127.0.0.1:{port}/"), f"{name} answers")
+    return process
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_two_thousand_at_once_are_apart(
     start: Starter, postgres: str, redis_port: int, loop: str
 ) -> None:
-    ports = free_port(), free_port()
-    start_service(start, "echo", ports[1], loop)
-    start_service(
+    port, echo_port = free_port(), free_port()
+    echo = serve(start, "echo", echo_port, loop)
+    crowd = serve(
         start,
         "crowd",
-        ports[0],
+        port,
         loop,
         CROWD=str(CROWD),
-        CROWD_ECHO=f"http://127.0.0.1:{ports[1]}",
+        CROWD_ECHO=f"http://127.0.0.1:{echo_port}",
         CROWD_POSTGRES=postgres,
         CROWD_REDIS_PORT=str(redis_port),
     )
-    answered = asyncio.run(visit_all(ports[0]))
-    report = ask(ports[0], "/report")
-    for stats in (report["stats"], ask(ports[1], "/report")):
+    answered = asyncio.run(visit_all(port))
+    report = ask(port, "/report")
+    for stats in (report["stats"], ask(echo_port, "/report")):
         assert (stats["sent"], stats["dropped"]) == (stats["ended"], 0)
+    crowd.stop()
+    echo.stop()
     recorded = Recorded(start.folder / "traces.jsonl")
     check_all_were_there(report, answered, recorded)
     check_each_has_its_own(report, recorded)
