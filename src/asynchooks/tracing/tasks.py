@@ -6,9 +6,10 @@ import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from asynchooks._native import record_tasks
 from asynchooks.hooks import create_hook
 from asynchooks.tracing.current import recording_span, task_spans
-from asynchooks.tracing.scope import Scope, current_scope
+from asynchooks.tracing.scope import current_scope
 from asynchooks.tracing.span import Span, StatusCode
 
 if TYPE_CHECKING:
@@ -44,16 +45,6 @@ def uninstall() -> None:
         _hook = None
         task_spans.clear()
         _tasks.clear()
-
-
-class record_tasks(Scope):
-    """`with record_tasks(False):` the tasks that are created inside, and those that they create,
-    have no spans of their own; what they do belongs to the span that is current."""
-
-    __slots__ = ()
-
-    def __init__(self, recorded: bool) -> None:
-        self.records_tasks = recorded
 
 
 def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None:
