@@ -41,7 +41,7 @@ async def visit(port: int, first: int) -> list[bytes]:
         reader, writer = connection or await asyncio.open_connection("127.0.0.1", port)
         lines = (f"GET /visit/{number} HTTP/1.1", "host: crowd", f"x-request-id: id-{number:04}")
         writer.write("\r\n".join((*lines, "", "")).encode())
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
         statuses.append(head.split()[1])
         connection = reader, writer
         if b"x-leave: now" in head:
