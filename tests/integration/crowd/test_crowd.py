@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 # The second one finds pools that have been used, and connections that are kept.
 CROWDS = 2
+# Each loop with another of uvicorn's ways to read HTTP.
+HTTP = {"asyncio": "h11", "uvloop": "httptools"}
 MARK = re.compile(r"(?:mark|shared)-\d+")
 # What a transaction and a pool need, and no handler wrote.
 HOUSEKEEPING = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SELECT pg_advisory_unlock_all)\b")
@@ -142,10 +144,10 @@ def _spans(line: dict[str, Any]) -> Iterator[Span]:
 
 def serve(start: Starter, name: str, port: int, loop: str, **variables: str) -> Process:
     """Run one of the services, with a queue for spans in which all of them have room."""
-    server = ("uvicorn", f"tests.integration.crowd.{name}:app", "--no-access-log", "--loop", loop)
+    server = ("uvicorn", f"tests.integration.crowd.{name}:app", "--no-access-log")
     # uvicorn and httpx give up an idle connection after the same 5 seconds: one closes it while the
     # other sends.
-    options = ("--port", str(port), "--timeout-keep-alive", "600")
+    options = f"--port {port} --timeout-keep-alive 600 --loop {loop} --http {HTTP[loop]}".split()
     process = start.process(
         *(*ASYNCHOOKS, "run", "--no-view", "--service", name, "--", *server, *options),
         PYTHONPATH=str(ROOT),
@@ -158,7 +160,7 @@ def serve(start: Starter, name: str, port: int, loop: str, **variables: str) -> 
     return process
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("loop", HTTP)
 def test_two_thousand_at_once_are_apart(
     start: Starter, postgres: str, redis_port: int, loop: str
 ) -> None:
@@ -206,6 +208,8 @@ def check_each_has_its_own(report: Any, recorded: Recorded) -> None:
         assert recorded.made(mark) == Counter(made), (mark, report["kinds"][mark])
         span = recorded.visits[mark]
         assert span.attributes["asynchooks.request_id"] == f"id-{mark[5:]}"
+        was_left = report["kinds"][mark] == "left_while_it_is_streamed"
+        assert span.attributes.get("asynchooks.client_disconnected", False) == was_left
         for below in recorded.traces[span.trace_id]:
             assert below.marks <= {mark}, below.name
             assert below is span or below.parent in recorded.by_id
