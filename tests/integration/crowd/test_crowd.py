@@ -28,6 +28,13 @@ CROWDS = 2
 # Each loop with another of uvicorn's ways to read HTTP.
 HTTP = {"asyncio": "h11", "uvloop": "httptools"}
 MARK = re.compile(r"(?:mark|shared)-\d+")
+# By kind, how many tasks of its own a visit has.
+TASKS = {
+    "many_at_once": 3,
+    "left_while_it_is_streamed": 1,
+    "cancelled": 1,
+    "after_the_answer": 1,
+}
 # What a transaction and a pool need, and no handler wrote.
 HOUSEKEEPING = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SELECT pg_advisory_unlock_all)\b")
 
@@ -93,6 +100,8 @@ class Span:
             for event in written.get("events", ())
             if "log.message" in (attributes := _attributes(event))
         ]
+        # The function that has made it, where it is a task.
+        self.task_of = self.name.partition(".<locals>.")[0].removeprefix("task ")
         self.marks = set(MARK.findall(json.dumps(written)))
 
     def made(self) -> list[str]:
@@ -204,15 +213,20 @@ def check_all_were_there(report: Any, answered: list[bytes], recorded: Recorded)
 
 def check_each_has_its_own(report: Any, recorded: Recorded) -> None:
     """Under each visit is all that it has made, once, and nothing that has another one's mark."""
+    kinds: dict[str, str] = report["kinds"]
     for mark, made in report["made"].items():
-        assert recorded.made(mark) == Counter(made), (mark, report["kinds"][mark])
+        kind = kinds[mark]
+        assert recorded.made(mark) == Counter(made), (mark, kind)
         span = recorded.visits[mark]
         assert span.attributes["asynchooks.request_id"] == f"id-{mark[5:]}"
-        was_left = report["kinds"][mark] == "left_while_it_is_streamed"
+        was_left = kind == "left_while_it_is_streamed"
         assert span.attributes.get("asynchooks.client_disconnected", False) == was_left
         for below in recorded.traces[span.trace_id]:
             assert below.marks <= {mark}, below.name
             assert below is span or below.parent in recorded.by_id
+        makers = [below.task_of for below in recorded.traces[span.trace_id]]
+        tasks = Counter(maker for maker in makers if maker in TASKS)
+        assert tasks == Counter({kind: TASKS.get(kind, 0)})
     # Nor has anything that is in no visit's trace.
     roots = {span.trace_id for span in recorded.visits.values()}
     others = [span for span in recorded.by_id.values() if span.trace_id not in roots]
