@@ -35,6 +35,7 @@
 #include "steps.h"
 #include "storages.h"
 #include "store_scopes.h"
+#include "task_spans.h"
 #include "tasks.h"
 #include "termination.h"
 #include "tracked.h"
@@ -560,7 +561,10 @@ static PyMethodDef functions[] = {
     {"set_span_gate", spans_set_gate, METH_O,
      "Hand every span that ends to a function, instead of encoding it."},
     {"release_span", spans_release, METH_O, "Encode an ended span, as without a gate."},
-    {"set_task_spans", start_span_set_tasks, METH_O, "Say where tasks' spans are kept."},
+    {"task_span_hook", task_spans_hook, METH_VARARGS,
+     "task_span_hook($module, init, settled, /)\n--\n\n"
+     "A hook, off, that hears of those tasks which are to have spans, or have."},
+    {"set_task_spans", task_spans_set, METH_O, "Say where tasks' spans are kept."},
     {"current_scope", scopes_current, METH_NOARGS,
      "The innermost scope that is in force here. There always is one."},
     {"scope_in", scopes_in, METH_O, "The innermost scope that is in force in a context."},

@@ -1,41 +1,8 @@
 #include "start_span.h"
 #include "arguments.h"
-#include "core.h"
 #include "requests.h"
 #include "scopes.h"
-
-/* Owned, or NULL before tracing/current.py is imported: a dict of async id to (its span, the span
-   at birth). */
-static PyObject *task_spans = NULL;
-
-PyObject *
-start_span_set_tasks(PyObject *module, PyObject *tasks)
-{
-    if (!PyDict_CheckExact(tasks)) {
-        PyErr_Format(PyExc_TypeError, "expected a dict, got %R", tasks);
-        return NULL;
-    }
-    Py_XSETREF(task_spans, Py_NewRef(tasks));
-    Py_RETURN_NONE;
-}
-
-/* Returns: the span of the task that executes, where it is what stands for `inherited`, new; NULL
-   where it is not, or with an exception set. */
-static PyObject *
-find_span_of_task(PyObject *inherited)
-{
-    if (task_spans == NULL || PyDict_GET_SIZE(task_spans) == 0) {
-        return NULL;
-    }
-    PyObject *id = PyLong_FromUnsignedLongLong(execution_async_id()); /* owned */
-    PyObject *entry =
-        id != NULL ? PyDict_GetItemWithError(task_spans, id) : NULL; /* borrowed */
-    Py_XDECREF(id);
-    /* One that has entered a scope of its own since its birth runs for that. */
-    bool is_its = entry != NULL && PyTuple_Check(entry) && PyTuple_GET_SIZE(entry) == 2 &&
-                  PyTuple_GET_ITEM(entry, 1) == inherited;
-    return is_its ? Py_NewRef(PyTuple_GET_ITEM(entry, 0)) : NULL;
-}
+#include "task_spans.h"
 
 /* Returns: what stands for a span from its request's answer on, while the call that serves the
    request goes on, borrowed; NULL where that is the span itself, or with an exception set. May run
@@ -61,7 +28,7 @@ find_current(const Scope *scope)
         Py_RETURN_NONE;
     }
     PyObject *span = Py_NewRef(scope->span); /* owned */
-    PyObject *own = find_span_of_task(span); /* owned */
+    PyObject *own = task_spans_find(span); /* owned */
     if (own != NULL) {
         Py_DECREF(span);
         return own;
