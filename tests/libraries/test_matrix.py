@@ -341,7 +341,7 @@ def check(trace: Trace, *marks: str) -> None:
     by_id = {span.context.span_id: span for span in trace.spans}
     for span in trace.spans:
         parent = by_id[span.parent.span_id] if span.parent is not None else None
-        if parent is not None and parent.end_time is not None and span.start_time > parent.end_time:
+        if parent is not None and span.start_time >= (parent.end_time or 0):
             assert parent.context in [link.context for link in span.links]
             assert span.attributes.keys() & {"asynchooks.background", "asynchooks.outlives_parent"}
 
