@@ -40,9 +40,12 @@ CROWD = int(os.environ["CROWD"])
 ECHO = os.environ["CROWD_ECHO"]
 # In a crowd, the visits of a kind are so many groups, each with a flight and a cache of its own.
 GROUPS = 10
+# To be cancelled. PostgreSQL loses a cancellation that arrives before its query: then it has to end
+# by itself, after so many seconds, or its connection never goes back to the pool.
+LONG_QUERY = "SELECT pg_sleep($1) /* {} */"
+LONG = 1.0
 
 logger = logging.getLogger("crowd")
-
 
 crowds = Crowds(CROWD)
 commons: Commons
@@ -147,7 +150,8 @@ async def left_while_it_is_streamed(visit: Visit) -> Response:
         yield b"part"
         try:
             async with commons.postgres.acquire() as connection:
-                await connection.fetchval(visit.sql("SELECT pg_sleep($1) /* {} */"), 3600)
+                await connection.fetchval(visit.sql(LONG_QUERY), LONG)
+                await asyncio.Event().wait()
         finally:
             visit.log()
             commons.create_task(clean_up())
@@ -166,7 +170,7 @@ async def cancelled(visit: Visit) -> None:
         try:
             async with commons.postgres.acquire() as connection:
                 has_begun.set()
-                await connection.fetchval(visit.sql("SELECT pg_sleep($1) /* {} */"), 3600)
+                await connection.fetchval(visit.sql(LONG_QUERY), LONG)
         finally:
             visit.log()
 

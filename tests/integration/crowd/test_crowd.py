@@ -268,10 +268,14 @@ def check_what_is_shared(report: Any, recorded: Recorded) -> None:
         assert [links[mark] for mark in waiting] == [[task]] * len(waiting)
     others = {name: waiting for name, waiting in report["shared"].items() if "mark" not in name}
     assert len(others) > len(flights)
-    by_text = {made: span for span in recorded.by_id.values() for made in span.made()}
+    by_text = defaultdict(list)
+    for span in recorded.by_id.values():
+        for made in span.made():
+            by_text[made].append(span)
     for name, waiting in others.items():
-        query = by_text[f"SELECT CURRENT_TIMESTAMP /* {name} */"]
-        assert by_text[f"did {name}"].trace_id == query.trace_id
+        (query,) = by_text[f"SELECT CURRENT_TIMESTAMP /* {name} */"]
+        (logs,) = by_text[f"did {name}"]
+        assert logs.trace_id == query.trace_id
         assert query.trace_id not in mark_of_trace
         (root,) = (span for span in recorded.traces[query.trace_id] if not span.parent)
         assert root.name == ("batch" if name.endswith("batch") else "shared rate")
