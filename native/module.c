@@ -627,6 +627,9 @@ static PyMethodDef functions[] = {
      "`with use_request(request):` what runs inside belongs to `request`, and to nothing "
      "that "
      "was\nin force before: on a kept connection that may be the previous request."},
+    {"suppress_tracing", scopes_suppress_tracing, METH_NOARGS,
+     "suppress_tracing($module, /)\n--\n\n"
+     "`with suppress_tracing():` spans started inside are not recorded."},
     {"record_tasks", scopes_record_tasks, METH_O,
      "record_tasks($module, recorded, /)\n--\n\n"
      "`with record_tasks(False):` the tasks that are created inside, and those that they "

@@ -190,6 +190,9 @@ finish(Answer *self)
         status = finish_background(request);
     }
     request->runs_on = false;
+    if (self->scope == NULL) { /* else there are more that hold the span */
+        request_let_go(request);
+    }
     return status;
 }
 
@@ -282,9 +285,7 @@ step_out(PyObject *exception)
 static PyObject *
 Answer_exit(Answer *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    Scope *scope = self->scope; /* owned */
     int status = 0;
-    self->scope = NULL;
     if (nargs > 1 && args[1] != Py_None &&
         (step_out(args[1]) < 0 || fail(self, args[1]) < 0)) {
         status = -1;
@@ -293,10 +294,13 @@ Answer_exit(Answer *self, PyObject *const *args, Py_ssize_t nargs)
     if (finish(self) < 0) {
         status = -1;
     }
+    Scope *scope = self->scope; /* owned */
+    self->scope = NULL;
     if (scope != NULL && scope_leave(scope) < 0) {
         status = -1;
     }
     Py_XDECREF(scope);
+    request_let_go(self->request);
     if (raised != NULL) {
         PyErr_SetRaisedException(raised);
     }

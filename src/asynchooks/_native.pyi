@@ -63,7 +63,6 @@ __all__ = (
     "live_counts",
     "mark_delivered",
     "memory",
-    "new_span_id",
     "origin",
     "recording_span",
     "release_span",
@@ -312,6 +311,7 @@ def start_request(
 def set_request_class(request_class: type[Request], /) -> None: ...
 def request_of_root(root: int, /) -> _Request | None: ...
 def use_request(request: Request, /) -> Scope: ...
+def suppress_tracing() -> Scope: ...
 def record_tasks(recorded: bool, /) -> Scope: ...
 def start_incoming(
     *,
@@ -502,7 +502,7 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | Context | None = ...,
+        helper: Callable[..., Any] | tuple[Any, ...] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asynchooks.libraries.calls import unrecorded
 from asynchooks.libraries.database import query_span
 from asynchooks.libraries.drivers import Calls, trace_calls
 from asynchooks.libraries.pools import waiting
@@ -36,6 +37,8 @@ def install(patches: Patches, module: ModuleType) -> None:
         lambda exc: getattr(exc, "sqlstate", None),
     )
     patches.wrap(pool.Pool, "_acquire", waiting)
+    # What it asks then, to have the connection as it was, and the task that does so, are its own.
+    patches.wrap(pool.Pool, "release", unrecorded)
 
 
 def _begin_on_connection(
