@@ -35,8 +35,8 @@ TASKS = {
     "cancelled": 1,
     "after_the_answer": 1,
 }
-# What a transaction and a pool need, and no handler wrote.
-HOUSEKEEPING = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SELECT pg_advisory_unlock_all)\b")
+# What a transaction needs, and no handler wrote.
+HOUSEKEEPING = re.compile(r"(BEGIN|COMMIT|ROLLBACK)\b")
 # What a span says whose parent was over when it began.
 AFTERWARDS = {"asynchooks.background", "asynchooks.outlives_parent"}
 
