@@ -4,6 +4,7 @@
 #include "callbacks.h"
 #include "contexts.h"
 #include "core.h"
+#include "exchange.h"
 #include "export_buffer.h"
 #include "forks.h"
 #include "generators.h"
@@ -593,6 +594,11 @@ static PyMethodDef functions[] = {
     {"request_as_json", otlp_json_of_request, METH_VARARGS,
      "request_as_json($module, request, signal='traces', /)\n--\n\n"
      "OTLP/JSON of a request that ExportBuffer.take() has given."},
+    {"exchange", exchange, METH_VARARGS,
+     "exchange($module, file, head, body, seconds, /)\n--\n\n"
+     "Send `head` and `body` over a socket that does not block, and return what comes "
+     "first of\nthe answer: b\"\" where the other side has closed. Raises an OSError, of "
+     "which a TimeoutError\nafter so many seconds. The GIL is let go of once."},
     {"encode_resource", otlp_encode_resource, METH_O,
      "The resource of a batch, for ExportBuffer.take()."},
     {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,

@@ -33,9 +33,9 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 UNKNOWN_SERVICE = "unknown_service:python"
 _DEFAULT_TIMEOUT = 10_000
 _EXPORTERS = ("otlp", "console", "file", "none")
-# At 1 KiB a span, what waits for a dead receiver stays below 10 MiB.
-_DEFAULT_QUEUE = 8192
-_DEFAULT_BATCH = 512
+# Where nobody says how many spans may wait, or be in one request, bytes alone count.
+_UNLIMITED = (1 << 31) - 1
+_DEFAULT_QUEUE_BYTES = 16 * 1024 * 1024
 # How long a span waits for company, in ms: short, since somebody watches the page.
 _DEFAULT_INTERVAL = 200
 _DEFAULT_FILE = "traces.jsonl"
@@ -51,8 +51,8 @@ VARIABLES = {
     "OTEL_RESOURCE_ATTRIBUTES": "",
     "OTEL_TRACES_EXPORTER": "otlp",
     "ASYNCHOOKS_TRACES_FILE": _DEFAULT_FILE,
-    "OTEL_BSP_MAX_QUEUE_SIZE": str(_DEFAULT_QUEUE),
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(_DEFAULT_BATCH),
+    "OTEL_BSP_MAX_QUEUE_SIZE": "",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "",
     "OTEL_BSP_SCHEDULE_DELAY": str(_DEFAULT_INTERVAL),
     "OTEL_EXPORTER_OTLP_ENDPOINT": DEFAULT_ENDPOINT,
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "",
@@ -62,6 +62,12 @@ VARIABLES = {
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
     "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY": "",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY": "",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "",
     "OTEL_TRACES_SAMPLER": "parentbased_always_on",
@@ -97,6 +103,9 @@ class Config:
         endpoint: where spans are posted, or None: nowhere.
         timeout: of one attempt to export, in seconds.
         compression: of what is posted: "none" or "gzip", which takes about 1 us a span.
+        certificate: a file of the authorities that the receiver's certificate is checked by; "":
+            the system's.
+        client_certificate, client_key: files of what we show the receiver; "": nothing.
         given_name: the service's name where the environment says one.
         sampler: which traces are recorded.
         propagators: the formats of headers.
@@ -104,7 +113,7 @@ class Config:
         exporter: "otlp", "console", "file" or "none".
         file: the path of the file exporter.
         queue_size, queue_bytes: how much may wait. What does not fit is dropped, and counted.
-        batch_size: spans in a batch.
+        batch_size: spans in a batch, at most.
         interval: how long a span waits for company, in seconds.
         tail_keep_one_in: of requests that are neither failed nor slow, one in so many is kept, by
             a decision at their end; None: there is no such decision.
@@ -120,6 +129,9 @@ class Config:
     headers: dict[str, str] = field(default_factory=dict)
     timeout: float = _DEFAULT_TIMEOUT / 1000
     compression: str = "none"
+    certificate: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
     given_name: str = ""
     resource_attributes: dict[str, str] = field(default_factory=dict)
     sampler: Sampler = DEFAULT_SAMPLER
@@ -127,9 +139,9 @@ class Config:
     limits: dict[str, int] = field(default_factory=lambda: _limits(_Reader({})))
     exporter: str = "otlp"
     file: str = _DEFAULT_FILE
-    queue_size: int = _DEFAULT_QUEUE
-    queue_bytes: int = 32 * 1024 * 1024
-    batch_size: int = _DEFAULT_BATCH
+    queue_size: int = _UNLIMITED
+    queue_bytes: int = _DEFAULT_QUEUE_BYTES
+    batch_size: int = _UNLIMITED
     interval: float = _DEFAULT_INTERVAL / 1000
     tail_keep_one_in: int | None = None
     tail_slow: float | None = None
@@ -143,8 +155,8 @@ class Config:
         resource = _pairs(read("OTEL_RESOURCE_ATTRIBUTES"))
         resource_name = resource.pop("service.name", "")
         is_disabled = read("OTEL_SDK_DISABLED").lower() == "true"
-        queue_size = read.count("OTEL_BSP_MAX_QUEUE_SIZE", _DEFAULT_QUEUE, 1)
-        batch_size = read.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _DEFAULT_BATCH, 1)
+        queue_size = read.count("OTEL_BSP_MAX_QUEUE_SIZE", _UNLIMITED, 1)
+        batch_size = read.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _UNLIMITED, 1)
         exporter = read.choice("OTEL_TRACES_EXPORTER", read("OTEL_TRACES_EXPORTER"), _EXPORTERS)
         slow = read.number("ASYNCHOOKS_TAIL_SLOW_MS", float, "milliseconds")
         return cls(
@@ -158,6 +170,9 @@ class Config:
             headers=_pairs(read.of_traces("HEADERS")),
             timeout=_timeout(read),
             compression=read.choice(*read.name_of_traces("COMPRESSION"), ("none", "gzip")),
+            certificate=read.of_traces("CERTIFICATE"),
+            client_certificate=read.of_traces("CLIENT_CERTIFICATE"),
+            client_key=read.of_traces("CLIENT_KEY"),
             given_name=read("OTEL_SERVICE_NAME") or resource_name,
             resource_attributes=resource,
             sampler=_sampler(read),

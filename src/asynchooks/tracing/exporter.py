@@ -23,6 +23,8 @@ __all__ = ("Destination", "Exporter", "Stats")
 
 # How long leaving the process may take, in seconds.
 EXIT_TIMEOUT = 2.0
+# So many spans do not wait for further ones.
+WAKE_AT = 512
 
 
 class Stats(NamedTuple):
@@ -63,6 +65,7 @@ class Exporter:
             capacity=config.queue_size,
             byte_limit=config.queue_bytes,
             batch=config.batch_size,
+            wake_at=WAKE_AT,
         )
         self._reset()
         _native.set_span_buffer(self._buffer)

@@ -253,9 +253,9 @@ def test_a_kept_connection_that_was_closed_is_made_anew(
     assert exporter.flush(30)
     destination = exporter._destination
     assert isinstance(destination, Sender)
-    connection = destination._connection
+    connection = destination._connection._socket
     assert connection is not None
-    connection.sock.shutdown(2)
+    connection.shutdown(2)
     end_span("after")
     assert exporter.flush(30)
     assert receiver.names == ["before", "after"]

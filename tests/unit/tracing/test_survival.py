@@ -136,7 +136,7 @@ class Server:
             )
             return False
         elif act == "nonsense headers":
-            connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n")
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000 + b"\r\n")
             return False
         else:
             word, _, retry_after = act.partition(" ")
