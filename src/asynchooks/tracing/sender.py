@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asynchooks.tracing.answer import Answer
-    from asynchooks.tracing.config import Config
+    from asynchooks.tracing.export_config import ExportConfig
 
 __all__ = ("Sender",)
 
@@ -37,7 +37,7 @@ _jitter = random.Random()  # noqa: S311 -- a pause is no secret
 class Sender:
     """Posts batches over one kept connection. Used by the exporter's thread alone."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ExportConfig) -> None:
         self._config = config
         assert config.endpoint is not None
         self._connection = Connection(
@@ -58,8 +58,8 @@ class Sender:
         self._connection.close()
 
     def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
-        """Post `body`, of `count` spans; in two halves, where it is too large for the receiver.
-        Returns how many spans were taken. Blocks for at most about `timeout` seconds an attempt;
+        """Post `body`, of `count` records; in two halves, where it is too large for the receiver.
+        Returns how many were taken. Blocks for at most about `timeout` seconds an attempt;
         `give_up` ends the waiting in between."""
         answer = self._post_until_answered(body, give_up)
         if answer is None:
@@ -73,7 +73,7 @@ class Sender:
             return 0
         rejected, message = read_partial_success(answer.body)
         if rejected > 0:
-            self._report_failure(f"it rejected {rejected} spans: {message}")
+            self._report_failure(f"it rejected {rejected} {self._config.signal.records}: {message}")
             return max(count - rejected, 0)
         self._report_recovery()
         return count
@@ -122,10 +122,11 @@ class Sender:
     def _report_failure(self, trouble: str) -> None:
         self._is_failing = True
         self._reminder.say(
-            "asynchooks cannot export to %s (%s); spans are dropped and counted until it answers. "
+            "asynchooks cannot export to %s (%s); %s are dropped and counted until it answers. "
             "Start `asynchooks view`, or set OTEL_EXPORTER_OTLP_ENDPOINT",
             self._config.endpoint,
             trouble,
+            self._config.signal.records,
         )
 
     def _report_recovery(self) -> None:
@@ -134,7 +135,7 @@ class Sender:
             logger.info("asynchooks exports to %s again", self._config.endpoint)
 
 
-def _headers(config: Config) -> dict[str, str]:
+def _headers(config: ExportConfig) -> dict[str, str]:
     """Those of each request. What the environment says goes before ours."""
     headers = {"user-agent": "asynchooks", "content-type": "application/x-protobuf"}
     if config.compression == "gzip":
