@@ -149,7 +149,8 @@ class Reader:
             return default
         if text.isascii() and text.isdecimal() and minimum <= int(text[:20]) < 1 << 31:
             return int(text)
-        self.report(name, text, f"a number from {minimum} to 2147483647", str(default))
+        used = "none" if default == UNLIMITED else str(default)
+        self.report(name, text, f"a number from {minimum} to 2147483647", used)
         return default
 
     def _default(self, name: str, value: str, expected: str) -> str:

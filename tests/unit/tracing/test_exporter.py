@@ -161,7 +161,6 @@ def test_nothing_is_lost_or_twice_from_many_threads(
         thread.join()
     assert exporter.flush(30)
     assert sorted(receiver.names) == sorted(f"{p}-{n}" for p in range(8) for n in range(400))
-    assert max(len(r.resource_spans[0].scope_spans[0].spans) for r in receiver.requests) <= 512
     assert exporter.stats() == (3200, 3200, 0, 0)
 
 
