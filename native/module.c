@@ -6,6 +6,7 @@
 #include "core.h"
 #include "exchange.h"
 #include "export_buffer.h"
+#include "export_thread.h"
 #include "forks.h"
 #include "generators.h"
 #include "greenlets.h"
@@ -594,6 +595,11 @@ static PyMethodDef functions[] = {
     {"request_as_json", otlp_json_of_request, METH_VARARGS,
      "request_as_json($module, request, signal='traces', /)\n--\n\n"
      "OTLP/JSON of a request that ExportBuffer.take() has given."},
+    {"start_export_thread", export_thread_start, METH_O,
+     "start_export_thread($module, function, /)\n--\n\n"
+     "Call a function in a thread of the operating system, whatever stands in the place "
+     "of "
+     "Python's\nthreads, in an empty context. Nobody waits for it at exit."},
     {"exchange", exchange, METH_VARARGS,
      "exchange($module, file, head, body, seconds, /)\n--\n\n"
      "Send `head` and `body` over a socket that does not block, and return what comes "

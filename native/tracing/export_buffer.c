@@ -505,9 +505,9 @@ ExportBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     /* Borrowed. */
     PyObject *start, *scope;
     Py_ssize_t capacity, byte_limit, batch, wake_at = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!nnn|$n:ExportBuffer", names, &start,
-                                     &PyBytes_Type, &scope, &capacity, &byte_limit,
-                                     &batch, &wake_at)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!nnn|$n:ExportBuffer", names,
+                                     &start, &PyBytes_Type, &scope, &capacity,
+                                     &byte_limit, &batch, &wake_at)) {
         return NULL;
     }
     if (capacity < 1 || byte_limit < 1 || batch < 1) {

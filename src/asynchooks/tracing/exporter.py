@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import asynchooks
 from asynchooks import _native
-from asynchooks._detached import call_detached
 from asynchooks._reporting import Reminder, report_once
 from asynchooks.tracing.current import suppress_tracing
 
@@ -83,8 +82,9 @@ class Exporter:
         _open.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()  # guards _thread
-        self._thread: threading.Thread | None = None
+        self._lock = threading.RLock()  # guards _has_thread
+        self._has_thread = False
+        self._has_ended = threading.Event()  # the thread
         # Set when all that ended before they came was dealt with.
         self._flushes: list[threading.Event] = []
         self._is_closed = False
@@ -108,7 +108,7 @@ class Exporter:
         if self.stats().waiting == 0:
             done.set()
             return done
-        if self._thread is None:
+        if not self._has_thread:
             self._start()
         self._flushes.append(done)
         self._buffer.wake()
@@ -121,8 +121,8 @@ class Exporter:
         self.flush()
         self._is_closed = True
         self._buffer.wake()  # the thread wakes up, and ends
-        if self._thread is not None:
-            self._thread.join(EXIT_TIMEOUT)
+        if self._has_thread:
+            self._has_ended.wait(EXIT_TIMEOUT)
         self._buffer.close()
         atexit.unregister(self.shutdown)
         self._at_process_exit.cancel()
@@ -132,15 +132,14 @@ class Exporter:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is not None or self._is_closed:
+            if self._has_thread or self._is_closed:
                 return
-            thread = threading.Thread(target=self._run, name="asynchooks-export", daemon=True)
-            self._thread = thread
+            self._has_thread = True
         _native.guard_termination()
         try:
-            call_detached(thread.start)
+            _native.start_export_thread(self._run)
         except RuntimeError:  # the interpreter is going down, or no more threads can be had
-            self._thread = None
+            self._has_thread = False
             self._buffer.unattend()
 
     def _run(self) -> None:
@@ -158,9 +157,10 @@ class Exporter:
                     if not any(other._is_delivering() for other in tuple(_open)):
                         _native.mark_delivered()
         self._destination.close()
+        self._has_ended.set()
 
     def _is_delivering(self) -> bool:
-        return self._thread is not None and not self._has_delivered
+        return self._has_thread and not self._has_delivered
 
     def _send_what_waits(self) -> None:
         """And not what comes meanwhile, or nobody who asked would hear of the end of it."""
