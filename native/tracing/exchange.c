@@ -53,7 +53,13 @@ may_try_again(int file, short events, uint64_t deadline)
 static int
 send_all(int file, struct iovec *parts, size_t count, uint64_t deadline)
 {
-    while (count > 0) {
+    for (;;) {
+        for (; count > 0 && parts->iov_len == 0; count--) {
+            parts++;
+        }
+        if (count == 0) {
+            return 0;
+        }
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
         ssize_t sent = sendmsg(file, &message, MSG_NOSIGNAL);
         if (sent < 0) {
@@ -62,18 +68,13 @@ send_all(int file, struct iovec *parts, size_t count, uint64_t deadline)
             }
             continue;
         }
-        size_t left = (size_t)sent;
-        while (count > 0 && left >= parts->iov_len) {
-            left -= parts->iov_len;
-            parts++;
-            count--;
-        }
-        if (count > 0) {
-            parts->iov_base = (char *)parts->iov_base + left;
-            parts->iov_len -= left;
+        for (size_t left = (size_t)sent, i = 0; left > 0; i++) {
+            size_t gone = left < parts[i].iov_len ? left : parts[i].iov_len;
+            parts[i].iov_base = (char *)parts[i].iov_base + gone;
+            parts[i].iov_len -= gone;
+            left -= gone;
         }
     }
-    return 0;
 }
 
 /* Returns: how much has come, or -1 with errno set. */

@@ -7,24 +7,26 @@ request and waits for what comes first of the answer, which as a rule is all of 
 
 from __future__ import annotations
 
-import socket
+import _socket  # what gevent and eventlet do not replace: we have a thread, which they know not of
+import ssl
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from asynchooks import _native
 from asynchooks.tracing.answer import read_answer
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping
 
     from asynchooks.tracing.answer import Answer
 
+    T = TypeVar("T")
+
 __all__ = ("Connection",)
 
 _PORTS = {"http": 80, "https": 443}
-_PART = 8 * 1024  # of an answer that comes in several
+_PART = 16 * 1024  # what is decrypted at once
 
 
 class Connection:
@@ -56,13 +58,13 @@ class Connection:
         self._port = parts.port or _PORTS[parts.scheme]
         self._timeout = timeout
         self._make_context = make_context if parts.scheme == "https" else None
-        self._socket: socket.socket | None = None
+        self._wire: _Plain | _Encrypted | None = None
 
     def close(self) -> None:
         """Let the connection go. In a forked child, this leaves the parent's as it is."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
     def post(self, body: bytes) -> Answer:
         """Raises OSError, of which TimeoutError after `timeout` seconds, and ValueError of what is
@@ -77,39 +79,78 @@ class Connection:
         return answer
 
     def _post(self, body: bytes, deadline: float) -> Answer:
-        connection = self._socket = self._socket or self._connect(deadline)
+        wire = self._wire = self._wire or self._connect(deadline)
         head = b"%sContent-Length: %d\r\n\r\n" % (self._head, len(body))
+        received = wire.exchange(head, body, deadline)
+        return read_answer(received, lambda: wire.exchange(b"", b"", deadline))
 
-        def receive() -> bytes:
-            connection.settimeout(_left(deadline))
-            return connection.recv(_PART)
-
-        if self._make_context is None:
-            received = _native.exchange(connection.fileno(), head, body, _left(deadline))
-        else:
-            connection.settimeout(_left(deadline))
-            connection.sendall(head + body)
-            received = receive()
-        return read_answer(received, receive)
-
-    def _connect(self, deadline: float) -> socket.socket:
+    def _connect(self, deadline: float) -> _Plain | _Encrypted:
+        """To the first address that answers."""
         trouble = OSError(f"no address of {self._host} is known")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            self._host, self._port, type=socket.SOCK_STREAM
-        ):
-            connection = socket.socket(family, kind, protocol)
+        host = self._host.encode("ascii" if self._host.isascii() else "idna")
+        addresses = _socket.getaddrinfo(host, self._port, 0, _socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in addresses:
+            connection = _socket.socket(family, kind, protocol)
             try:
                 connection.settimeout(_left(deadline))
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
                 connection.connect(address)
+                wire = _Plain(connection)
                 if self._make_context is None:
-                    return connection
-                connection.settimeout(_left(deadline))
-                return self._make_context().wrap_socket(connection, server_hostname=self._host)
+                    return wire
+                return _Encrypted(wire, self._make_context(), self._host, deadline)
             except OSError as exc:
                 connection.close()
                 trouble = exc
         raise trouble
+
+
+class _Plain:
+    """A socket. It does not block, since it has a timeout."""
+
+    def __init__(self, connection: _socket.socket) -> None:
+        self._socket = connection
+
+    def exchange(self, head: bytes, body: bytes, deadline: float) -> bytes:
+        """Send both, and return what comes then; b"" where the other side has closed."""
+        return _native.exchange(self._socket.fileno(), head, body, _left(deadline))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class _Encrypted:
+    """The same, in TLS, which is spoken in memory."""
+
+    def __init__(
+        self, wire: _Plain, context: ssl.SSLContext, host: str, deadline: float
+    ) -> None:
+        self._wire = wire
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._until_done(self._tls.do_handshake, deadline)
+
+    def exchange(self, head: bytes, body: bytes, deadline: float) -> bytes:
+        if head or body:
+            self._tls.write(head + body)
+        try:
+            return self._until_done(lambda: self._tls.read(_PART), deadline)
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def _until_done(self, step: Callable[[], T], deadline: float) -> T:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                received = self._wire.exchange(self._outgoing.read(), b"", deadline)
+            if received:
+                self._incoming.write(received)
+            else:
+                self._incoming.write_eof()
+
+    def close(self) -> None:
+        self._wire.close()
 
 
 def _left(deadline: float) -> float:

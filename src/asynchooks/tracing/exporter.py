@@ -12,6 +12,7 @@ import asynchooks
 from asynchooks import _native
 from asynchooks._reporting import Reminder, report_once
 from asynchooks.tracing.current import suppress_tracing
+from asynchooks.tracing.flag import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,9 +85,9 @@ class Exporter:
     def _reset(self) -> None:
         self._lock = threading.RLock()  # guards _has_thread
         self._has_thread = False
-        self._has_ended = threading.Event()  # the thread
+        self._has_ended = Flag()  # the thread
         # Set when all that ended before they came was dealt with.
-        self._flushes: list[threading.Event] = []
+        self._flushes: list[Flag] = []
         self._is_closed = False
         self._has_delivered = False  # before the process dies
         # The exporter's thread alone changes these.
@@ -102,9 +103,9 @@ class Exporter:
         """Send what waits, for at most `timeout` seconds. Returns whether it was dealt with."""
         return self.start_flush().wait(timeout)
 
-    def start_flush(self) -> threading.Event:
+    def start_flush(self) -> Flag:
         """Send what waits. Returns what is set when it was dealt with."""
-        done = threading.Event()
+        done = Flag()
         if self.stats().waiting == 0:
             done.set()
             return done

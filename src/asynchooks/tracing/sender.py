@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 import zlib
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asynchooks._reporting import Reminder, logger
 from asynchooks.tracing.connection import Connection
+from asynchooks.tracing.flag import Flag
 from asynchooks.tracing.otlp import read_partial_success, split_request
 from asynchooks.tracing.tls import make_context
 
@@ -51,7 +51,7 @@ class Sender:
         self._has_answered = False
         self._is_failing = False
         self._reminder = Reminder()
-        self._pause = threading.Event()
+        self._pause = Flag()  # never set
 
     def close(self) -> None:
         """Let the connection go. In a forked child, this leaves the parent's as it is."""

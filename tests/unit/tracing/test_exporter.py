@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from asynchooks import _native
 from asynchooks.tracing import Span, sender
 from asynchooks.tracing.config import Config
+from asynchooks.tracing.connection import _Plain
 from asynchooks.tracing.exporter import Exporter
 from asynchooks.tracing.sender import Sender
 
@@ -252,9 +253,9 @@ def test_a_kept_connection_that_was_closed_is_made_anew(
     assert exporter.flush(30)
     destination = exporter._destination
     assert isinstance(destination, Sender)
-    connection = destination._connection._socket
-    assert connection is not None
-    connection.shutdown(2)
+    wire = destination._connection._wire
+    assert isinstance(wire, _Plain)
+    wire._socket.shutdown(2)
     end_span("after")
     assert exporter.flush(30)
     assert receiver.names == ["before", "after"]
