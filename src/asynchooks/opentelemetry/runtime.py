@@ -7,6 +7,7 @@ wherever it still is in force (see `Scope`).
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import opentelemetry.baggage
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ("SpanScope", "install")
 
+# The keys under which the API looks for what is ours.
+_OURS = frozenset((_BAGGAGE_KEY, _SPAN_KEY, _SUPPRESS_INSTRUMENTATION_KEY))
+
 
 def install(patches: Patches) -> None:
     """Put our runtime context in the place of the API's."""
     module = opentelemetry.context
-    patches.replace(module, "_RUNTIME_CONTEXT", RuntimeContext(module._RUNTIME_CONTEXT))
+    context = RuntimeContext(module._RUNTIME_CONTEXT)
+    patches.replace(module, "_RUNTIME_CONTEXT", context)
+    patches.wrap(module, "get_value", context.make_get_value)
 
 
 class RuntimeContext(_RuntimeContext):
@@ -45,9 +51,9 @@ class RuntimeContext(_RuntimeContext):
 
     def get_current(self) -> Context:
         scope = current_scope()
-        span = current_span()
         if scope.is_outermost:
             return self._replaced.get_current()
+        span = current_span()
         composed = scope.composed
         if composed is not None and composed[0] is span:
             context: Context = composed[1]
@@ -56,6 +62,24 @@ class RuntimeContext(_RuntimeContext):
         if composed is None:
             scope.composed = (span, context)
         return context
+
+    def make_get_value(self, original: Any) -> Any:
+        """The API's function of this name, without a context that is made for it: FastAPI asks four
+        times a request for what nobody has set."""
+        outside = self._replaced.get_current
+
+        @functools.wraps(original)
+        def get_value(key: str, context: Context | None = None) -> object:
+            if context is not None:
+                return context.get(key)
+            scope = current_scope()
+            if scope.is_outermost:
+                return outside().get(key)
+            if key in _OURS:
+                return self.get_current().get(key)
+            return scope.attached.get(key) if scope.attached is not None else None
+
+        return get_value
 
     def attach(self, context: Context) -> Token[Context]:
         scope: Any = _Attached(context)
