@@ -3,9 +3,9 @@ by side. `make bench-requests`.
 
 Every tracer has an environment and a server process of its own, and they take turns: in each round
 each is driven for a while over 16 kept connections. Compared is the throughput, within a round, and
-the processor's time that the server took for a request, and what one answer in a hundred takes at least.
-All of them send what they record to a receiver that answers 200 to anything; we also to none, and to
-one that hangs, which must not make a difference to us.
+the processor's time that the server took for a request, and what one answer in a hundred takes at
+least. All of them send what they record to a receiver that answers 200 to anything; we also to
+none, and to one that hangs, which must make no difference.
 """
 
 from __future__ import annotations

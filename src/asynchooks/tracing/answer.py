@@ -46,20 +46,13 @@ def read_answer(received: bytes, receive: Callable[[], bytes]) -> Answer:
     Raises OSError where no whole head comes, ValueError of what is no HTTP.
     """
     incoming = _Incoming(received, receive)
-    status = 100
-    while 100 <= status < 200:
-        start, *lines = incoming.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
-        version, _, rest = start.partition(" ")
-        code, _, reason = rest.partition(" ")
-        if not version.startswith("HTTP/1.") or not code.isdecimal():
-            raise ValueError(f"the answer begins with {start[:80]!r}, expected HTTP/1.1")
-        status = int(code)
-    fields = (line.partition(":") for line in lines)
-    headers = {name.lower(): value.strip() for name, _, value in fields}
-    body, is_whole = _read_body(status, headers, incoming)
-    closes = version != "HTTP/1.1" or "close" in headers.get("connection", "").lower()
-    retry_after = _seconds(headers.get("retry-after"))
-    return Answer(status, reason, retry_after, body, closes or not is_whole)
+    head = _read_head(incoming)
+    while 100 <= head.status < 200:  # it says that it will answer
+        head = _read_head(incoming)
+    body, is_whole = _read_body(head, incoming)
+    closes = head.version != "HTTP/1.1" or "close" in head.headers.get("connection", "").lower()
+    retry_after = _seconds(head.headers.get("retry-after"))
+    return Answer(head.status, head.reason, retry_after, body, closes or not is_whole)
 
 
 class _Incoming:
@@ -99,16 +92,34 @@ class _Incoming:
         return taken
 
 
-def _read_body(status: int, headers: dict[str, str], incoming: _Incoming) -> tuple[bytes, bool]:
+class _Head(NamedTuple):
+    version: str
+    status: int
+    reason: str
+    headers: dict[str, str]  # by their names in lower case
+
+
+def _read_head(incoming: _Incoming) -> _Head:
+    start, *lines = incoming.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+    version, _, rest = start.partition(" ")
+    code, _, reason = rest.partition(" ")
+    if not version.startswith("HTTP/1.") or not code.isdecimal():
+        raise ValueError(f"the answer begins with {start[:80]!r}, expected HTTP/1.1")
+    fields = (line.partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in fields}
+    return _Head(version, int(code), reason, headers)
+
+
+def _read_body(head: _Head, incoming: _Incoming) -> tuple[bytes, bool]:
     """The body, and whether it is whole. Where it breaks off, the head has said what counts."""
     parts: list[bytes] = []
     try:
-        if status in _NO_CONTENT:
+        if head.status in _NO_CONTENT:
             is_whole = True
-        elif "chunked" in headers.get("transfer-encoding", "").lower():
+        elif "chunked" in head.headers.get("transfer-encoding", "").lower():
             is_whole = _read_chunks(incoming, parts)
-        elif "content-length" in headers:
-            size = int(headers["content-length"])
+        elif "content-length" in head.headers:
+            size = int(head.headers["content-length"])
             parts.append(incoming.exactly(min(size, _MAXIMUM_SIZE)))
             is_whole = size <= _MAXIMUM_SIZE
         else:  # it ends with the connection

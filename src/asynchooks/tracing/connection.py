@@ -122,9 +122,7 @@ class _Plain:
 class _Encrypted:
     """The same, in TLS, which is spoken in memory."""
 
-    def __init__(
-        self, wire: _Plain, context: ssl.SSLContext, host: str, deadline: float
-    ) -> None:
+    def __init__(self, wire: _Plain, context: ssl.SSLContext, host: str, deadline: float) -> None:
         self._wire = wire
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)

@@ -44,9 +44,7 @@ class Sender:
             config.endpoint,
             _headers(config),
             config.timeout,
-            partial(
-                make_context, config.certificate, config.client_certificate, config.client_key
-            ),
+            partial(make_context, config.certificate, config.client_certificate, config.client_key),
         )
         self._has_answered = False
         self._is_failing = False

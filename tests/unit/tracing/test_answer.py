@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,13 +27,17 @@ ANSWERS = {
     ),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", Answer(204, "No Content", None, b"", False)),
     "chunked": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n"
-        b"3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX: trailer\r\n\r\n",
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n"
+            b"3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX: trailer\r\n\r\n"
+        ),
         Answer(200, "OK", None, b"hello", False),
     ),
     "informed first": (
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: <a>\r\n\r\n"
-        b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: <a>\r\n\r\n"
+            b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"
+        ),
         Answer(503, "Busy", 7.0, b"", False),
     ),
     "until the end": (b"HTTP/1.1 200 OK\r\n\r\nhello", Answer(200, "OK", None, b"hello", True)),
@@ -75,7 +80,7 @@ def test_in_one_part_or_byte_by_byte(kind: str) -> None:
 def test_in_any_parts(kind: str, cuts: list[int]) -> None:
     content, expected = ANSWERS[kind]
     places = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
-    parts = [content[start:end] for start, end in zip(places, places[1:], strict=False)]
+    parts = [content[start:end] for start, end in pairwise(places)]
     assert read_answer(parts[0], giving(parts[1:])) == expected
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import gzip
 import ipaddress
 import shutil
@@ -54,7 +54,7 @@ class Files(NamedTuple):
 def make_files(folder: Path) -> Files:
     """An authority, and a certificate of it for 127.0.0.1."""
     folder.mkdir()
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name, name = (
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("we", "one of us")
@@ -68,8 +68,8 @@ def make_files(folder: Path) -> Files:
             subject_name=subject,
             public_key=key.public_key(),
             serial_number=x509.random_serial_number(),
-            not_valid_before=now - datetime.timedelta(days=1),
-            not_valid_after=now + datetime.timedelta(days=1),
+            not_valid_before=now - dt.timedelta(days=1),
+            not_valid_after=now + dt.timedelta(days=1),
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
@@ -87,11 +87,14 @@ def make_files(folder: Path) -> Files:
         )
 
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    is_authority = x509.BasicConstraints(ca=True, path_length=None)
-    identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    authority = (
+        x509.BasicConstraints(ca=True, path_length=None),
+        x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()),
+        SIGNS_CERTIFICATES,
+    )
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     return Files(
-        store("ca.pem", sign(authority_name, authority_key, is_authority, identifier, SIGNS_CERTIFICATES)),
+        store("ca.pem", sign(authority_name, authority_key, *authority)),
         store("server.pem", sign(name, key, address, issuer)),
         store("server.key", pem(serialization.NoEncryption())),
         store("encrypted.key", pem(serialization.BestAvailableEncryption(PASSWORD))),
@@ -138,7 +141,7 @@ class Receiver:
 
             def finish_request(self, request: Any, client_address: Any) -> None:
                 with context.wrap_socket(request, server_side=True) as encrypted:
-                    self.RequestHandlerClass(encrypted, client_address, self)
+                    Handler(encrypted, client_address, self)
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # who does not believe us, or is not believed, is gone
