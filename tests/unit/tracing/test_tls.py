@@ -72,7 +72,8 @@ def make_files(folder: Path) -> Files:
             not_valid_after=now + dt.timedelta(days=1),
         )
         for extension in extensions:
-            builder = builder.add_extension(extension, critical=False)
+            is_critical = isinstance(extension, x509.BasicConstraints | x509.KeyUsage)
+            builder = builder.add_extension(extension, critical=is_critical)
         signed = builder.sign(authority_key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM)
 
