@@ -7,7 +7,9 @@
 #include "callbacks.h"
 #include "contexts.h"
 #include "core.h"
+#include "exchange.h"
 #include "export_buffer.h"
+#include "export_thread.h"
 #include "forks.h"
 #include "generators.h"
 #include "greenlets.h"
@@ -567,6 +569,16 @@ static PyMethodDef functions[] = {
     {"request_as_json", otlp_json_of_request, METH_VARARGS,
      "request_as_json($module, request, signal='traces', /)\n--\n\n"
      "OTLP/JSON of a request that ExportBuffer.take() has given."},
+    {"start_export_thread", export_thread_start, METH_O,
+     "start_export_thread($module, function, /)\n--\n\n"
+     "Call a function in a thread of the operating system, whatever stands in the place "
+     "of "
+     "Python's\nthreads, in an empty context. Nobody waits for it at exit."},
+    {"exchange", exchange, METH_VARARGS,
+     "exchange($module, file, head, body, seconds, /)\n--\n\n"
+     "Send `head` and `body` over a socket that does not block, and return what comes "
+     "first of\nthe answer: b\"\" where the other side has closed. Raises an OSError, of "
+     "which a TimeoutError\nafter so many seconds. The GIL is let go of once."},
     {"encode_resource", otlp_encode_resource, METH_O,
      "The resource of a batch, for ExportBuffer.take()."},
     {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,

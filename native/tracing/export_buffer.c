@@ -7,8 +7,9 @@
 
 /* Memory for what waits, as one piece. */
 #define CHUNK_SIZE (64 * 1024)
-/* A batch ends before it is larger, unless it is one record: what receivers take at least. */
-#define MAXIMUM_BATCH_BYTES (3 * 1024 * 1024)
+/* A batch ends before it is larger, unless it is one record: what receivers take unless they are
+   told otherwise (nginx: 1 MiB), and what is copied in less than 1 ms. */
+#define MAXIMUM_BATCH_BYTES (1000 * 1000)
 /* What the scratch memory of the encoder may keep between two records. */
 #define MAXIMUM_SCRATCH (1024 * 1024)
 
@@ -34,14 +35,14 @@ struct ExportBuffer {
     Wakeup *wakeup;
     size_t capacity; /* records */
     size_t byte_limit;
-    size_t batch;     /* records */
+    size_t batch;     /* records, at most */
+    size_t wake_at;   /* records that are enough to be taken */
     size_t bytes;     /* that wait */
     uint64_t waiting; /* to be taken */
     uint64_t in_flight;
     uint64_t ended; /* that came */
     uint64_t sent;
     uint64_t dropped;
-    uint64_t first_at;       /* monotonic ns: when what waits began to */
     unsigned long attendant; /* the thread that has waited last */
     unsigned fork;           /* in which process this is */
     bool is_attended;        /* a thread takes what comes */
@@ -66,6 +67,12 @@ header_at(const Chunk *chunk, size_t place)
     return header;
 }
 
+static bool
+has_enough(const ExportBuffer *self)
+{
+    return self->waiting >= self->wake_at || self->bytes >= MAXIMUM_BATCH_BYTES;
+}
+
 static void
 forget_all(ExportBuffer *self)
 {
@@ -83,6 +90,14 @@ forget_all(ExportBuffer *self)
         PyMem_RawFree(chunk);
         chunk = next;
     }
+}
+
+/* Tells the thread that takes what there is. */
+static void
+tell_what_waits(ExportBuffer *self)
+{
+    atomic_store(&self->wakeup->since, self->waiting > 0 ? clock_monotonic_ns() : 0);
+    atomic_store(&self->wakeup->is_full, has_enough(self));
 }
 
 /* In a forked child: what waits is the parent's to send, and its thread does not exist here. */
@@ -105,6 +120,7 @@ start_over(ExportBuffer *self)
         }
         self->wakeup = wakeup;
     }
+    tell_what_waits(self);
 }
 
 static inline void
@@ -158,8 +174,11 @@ append(ExportBuffer *self, PyObject *scope)
     memcpy(place + sizeof(header), writer_bytes(&scratch), scratch.size);
     chunk->used += size;
     self->bytes += size;
-    if (self->waiting++ == 0) {
-        self->first_at = clock_monotonic_ns();
+    self->waiting++;
+    if (self->waiting == 1 ||
+        (has_enough(self) && !atomic_load(&self->wakeup->is_full))) {
+        tell_what_waits(self);
+        wakeup_give(self->wakeup);
     }
     return 0;
 }
@@ -205,8 +224,6 @@ export_buffer_add(ExportBuffer *self, PyObject *scope)
 {
     if (scratch.has_failed || append(self, scope != NULL ? scope : self->scope) < 0) {
         self->dropped++;
-    } else if (self->waiting == 1 || self->waiting == self->batch) {
-        wakeup_give(self->wakeup);
     }
     if (scratch.capacity > MAXIMUM_SCRATCH) {
         writer_free(&scratch);
@@ -233,8 +250,7 @@ static void
 wake(Wakeup *wakeup)
 {
     if (wakeup != NULL) {
-        atomic_store(&wakeup->is_urgent, true);
-        wakeup_give(wakeup);
+        wakeup_urge(wakeup);
     }
 }
 
@@ -280,7 +296,6 @@ static void
 drop_first(ExportBuffer *self, size_t count)
 {
     self->waiting -= count;
-    self->first_at = clock_monotonic_ns();
     while (count > 0) {
         Chunk *chunk = self->first;
         Header header = header_at(chunk, chunk->read);
@@ -296,6 +311,7 @@ drop_first(ExportBuffer *self, size_t count)
         Py_DECREF(header.scope);
         count--;
     }
+    tell_what_waits(self);
 }
 
 /* How long the message of the scope of taken[first] is, with what it has. */
@@ -418,23 +434,9 @@ ExportBuffer_wait(ExportBuffer *self, PyObject *argument)
     if (interval == -1.0 && PyErr_Occurred()) {
         return NULL;
     }
-    for (;;) {
-        ensure_own(self);
-        self->attendant = PyThread_get_thread_ident();
-        if (atomic_exchange(&self->wakeup->is_urgent, false) ||
-            self->waiting >= self->batch) {
-            break;
-        }
-        long long microseconds = -1;
-        if (self->waiting > 0) {
-            double waited = (double)(clock_monotonic_ns() - self->first_at) / 1e9;
-            if (waited >= interval) {
-                break;
-            }
-            microseconds = (long long)((interval - waited) * 1e6) + 1;
-        }
-        wakeup_take(self->wakeup, microseconds);
-    }
+    ensure_own(self);
+    self->attendant = PyThread_get_thread_ident();
+    wakeup_wait(self->wakeup, interval > 0 ? (uint64_t)(interval * 1e9) : 0);
     Py_RETURN_NONE;
 }
 
@@ -479,6 +481,7 @@ ExportBuffer_close(ExportBuffer *self, PyObject *unused)
     self->is_closed = true;
     self->dropped += self->waiting;
     forget_all(self);
+    tell_what_waits(self);
     Py_RETURN_NONE;
 }
 
@@ -497,13 +500,14 @@ ExportBuffer_stats(ExportBuffer *self, PyObject *unused)
 static PyObject *
 ExportBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"start", "scope", "capacity", "byte_limit", "batch", NULL};
+    static char *names[] = {"start", "scope",   "capacity", "byte_limit",
+                            "batch", "wake_at", NULL};
     /* Borrowed. */
     PyObject *start, *scope;
-    Py_ssize_t capacity, byte_limit, batch;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OO!nnn:ExportBuffer", names, &start,
-                                     &PyBytes_Type, &scope, &capacity, &byte_limit,
-                                     &batch)) {
+    Py_ssize_t capacity, byte_limit, batch, wake_at = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!nnn|$n:ExportBuffer", names,
+                                     &start, &PyBytes_Type, &scope, &capacity,
+                                     &byte_limit, &batch, &wake_at)) {
         return NULL;
     }
     if (capacity < 1 || byte_limit < 1 || batch < 1) {
@@ -524,6 +528,7 @@ ExportBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->capacity = (size_t)capacity;
     self->byte_limit = (size_t)byte_limit;
     self->batch = (size_t)batch;
+    self->wake_at = (size_t)(wake_at > 0 && wake_at < batch ? wake_at : batch);
     self->fork = forks_count;
     return (PyObject *)self;
 }
@@ -561,7 +566,7 @@ ExportBuffer_dealloc(ExportBuffer *self)
 static PyMethodDef ExportBuffer_methods[] = {
     {"wait", (PyCFunction)ExportBuffer_wait, METH_O,
      "wait($self, interval, /)\n--\n\n"
-     "Return when a batch is full, when the first record has waited for "
+     "Return when there is enough for a batch, when the first record has waited for "
      "`interval` seconds, or\nafter wake(). For one thread."},
     {"wake", (PyCFunction)ExportBuffer_wake, METH_NOARGS,
      "wake($self, /)\n--\n\nHave wait() return, now or when it is next called."},

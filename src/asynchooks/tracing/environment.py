@@ -30,9 +30,8 @@ __all__ = (
 # Where `asynchooks view` listens.
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 DEFAULT_TIMEOUT = 10_000
-# At 1 KiB a record, what waits for a dead receiver stays below 10 MiB.
-DEFAULT_QUEUE = 8192
-DEFAULT_BATCH = 512
+# Where nobody says how many records may wait, or be in one request, bytes alone count.
+UNLIMITED = (1 << 31) - 1
 # How long a record waits for company, in ms: short, since somebody watches the page.
 DEFAULT_INTERVAL = 200
 # How much one record may hold: OpenTelemetry's defaults, and one for values, which it leaves
@@ -47,8 +46,8 @@ VARIABLES = {
     "OTEL_RESOURCE_ATTRIBUTES": "",
     "OTEL_TRACES_EXPORTER": "otlp",
     "ASYNCHOOKS_TRACES_FILE": "traces.jsonl",
-    "OTEL_BSP_MAX_QUEUE_SIZE": str(DEFAULT_QUEUE),
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(DEFAULT_BATCH),
+    "OTEL_BSP_MAX_QUEUE_SIZE": "",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "",
     "OTEL_BSP_SCHEDULE_DELAY": str(DEFAULT_INTERVAL),
     "OTEL_EXPORTER_OTLP_ENDPOINT": DEFAULT_ENDPOINT,
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "",
@@ -58,18 +57,27 @@ VARIABLES = {
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
     "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY": "",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY": "",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "",
     "OTEL_LOGS_EXPORTER": "none",
     "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "",
     "ASYNCHOOKS_LOGS_FILE": "logs.jsonl",
-    "OTEL_BLRP_MAX_QUEUE_SIZE": str(DEFAULT_QUEUE),
-    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": str(DEFAULT_BATCH),
+    "OTEL_BLRP_MAX_QUEUE_SIZE": "",
+    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "",
     "OTEL_BLRP_SCHEDULE_DELAY": str(DEFAULT_INTERVAL),
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "",
     "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "",
     "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "",
     "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION": "",
+    "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE": "",
+    "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY": "",
     "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "",
     "OTEL_TRACES_SAMPLER": "parentbased_always_on",
     "OTEL_TRACES_SAMPLER_ARG": "1.0",
@@ -142,7 +150,8 @@ class Reader:
             return default
         if text.isascii() and text.isdecimal() and minimum <= int(text[:20]) < 1 << 31:
             return int(text)
-        self.report(name, text, f"a number from {minimum} to 2147483647", str(default))
+        used = "none" if default == UNLIMITED else str(default)
+        self.report(name, text, f"a number from {minimum} to 2147483647", used)
         return default
 
     def _default(self, name: str, value: str, expected: str) -> str:

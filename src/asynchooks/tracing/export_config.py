@@ -8,11 +8,10 @@ from urllib.parse import urlsplit
 
 from asynchooks._reporting import report_once
 from asynchooks.tracing.environment import (
-    DEFAULT_BATCH,
     DEFAULT_ENDPOINT,
     DEFAULT_INTERVAL,
-    DEFAULT_QUEUE,
     DEFAULT_TIMEOUT,
+    UNLIMITED,
     VARIABLES,
     pairs,
 )
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ("ExportConfig", "read_export")
 
 _EXPORTERS = ("otlp", "console", "file", "none")
+# What may wait where nobody says how many records: 4 s of a process that is busy with nothing but
+# small requests. And where somebody does.
+_QUEUE_BYTES = 16 * 1024 * 1024
+_MAXIMUM_QUEUE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +38,14 @@ class ExportConfig:
         endpoint: where they are posted, or None: nowhere.
         timeout: of one attempt to export, in seconds.
         compression: of what is posted: "none" or "gzip", which takes about 1 us a record.
+        certificate: a file of the authorities that a receiver's certificate has to come from; "":
+            those that the system knows.
+        client_certificate, client_key: files of what shows the receiver who we are; "": nothing
+            does.
         exporter: "otlp", "console", "file" or "none".
         file: the path of the file exporter.
         queue_size, queue_bytes: how much may wait. What does not fit is dropped, and counted.
-        batch_size: records in a batch.
+        batch_size: records in a batch, at most.
         interval: how long one waits for company, in seconds.
     """
 
@@ -47,11 +54,14 @@ class ExportConfig:
     headers: dict[str, str] = field(default_factory=dict)
     timeout: float = DEFAULT_TIMEOUT / 1000
     compression: str = "none"
+    certificate: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
     exporter: str = "otlp"
     file: str = "traces.jsonl"
-    queue_size: int = DEFAULT_QUEUE
-    queue_bytes: int = 32 * 1024 * 1024
-    batch_size: int = DEFAULT_BATCH
+    queue_size: int = UNLIMITED
+    queue_bytes: int = _QUEUE_BYTES
+    batch_size: int = UNLIMITED
     interval: float = DEFAULT_INTERVAL / 1000
 
 
@@ -60,8 +70,8 @@ def read_export(read: Reader, signal: Signal, *, is_disabled: bool) -> dict[str,
     name = signal.name.upper()
     exporter = f"OTEL_{name}_EXPORTER"
     file = f"ASYNCHOOKS_{name}_FILE"
-    queue_size = read.count(f"OTEL_{signal.queue}_MAX_QUEUE_SIZE", DEFAULT_QUEUE, 1)
-    batch_size = read.count(f"OTEL_{signal.queue}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH, 1)
+    queue_size = read.count(f"OTEL_{signal.queue}_MAX_QUEUE_SIZE", UNLIMITED, 1)
+    batch_size = read.count(f"OTEL_{signal.queue}_MAX_EXPORT_BATCH_SIZE", UNLIMITED, 1)
     chosen = "none" if is_disabled else read.choice(exporter, read(exporter), _EXPORTERS)
     return {
         "signal": signal,
@@ -69,9 +79,13 @@ def read_export(read: Reader, signal: Signal, *, is_disabled: bool) -> dict[str,
         "headers": pairs(read.of(signal, "HEADERS")[1]),
         "timeout": _timeout(read, signal),
         "compression": read.choice(*read.of(signal, "COMPRESSION"), ("none", "gzip")),
+        "certificate": read.of(signal, "CERTIFICATE")[1],
+        "client_certificate": read.of(signal, "CLIENT_CERTIFICATE")[1],
+        "client_key": read.of(signal, "CLIENT_KEY")[1],
         "exporter": chosen,
         "file": read(file) or VARIABLES[file],
         "queue_size": queue_size,
+        "queue_bytes": _QUEUE_BYTES if queue_size == UNLIMITED else _MAXIMUM_QUEUE_BYTES,
         "batch_size": min(batch_size, queue_size),
         "interval": read.count(f"OTEL_{signal.queue}_SCHEDULE_DELAY", DEFAULT_INTERVAL) / 1000,
     }

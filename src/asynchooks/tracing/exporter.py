@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import asynchooks
 from asynchooks import _native
-from asynchooks._detached import call_detached
 from asynchooks._reporting import Reminder, report_once
 from asynchooks.tracing.current import suppress_tracing
+from asynchooks.tracing.flag import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,8 @@ __all__ = ("Destination", "Exporter", "Stats")
 
 # How long leaving the process may take, in seconds.
 EXIT_TIMEOUT = 2.0
+# So many records do not wait for further ones.
+WAKE_AT = 512
 
 
 class Stats(NamedTuple):
@@ -70,6 +72,7 @@ class Exporter:
             capacity=export.queue_size,
             byte_limit=export.queue_bytes,
             batch=export.batch_size,
+            wake_at=WAKE_AT,
         )
         self._reset()
         self._signal.set_buffer(self._buffer)
@@ -80,10 +83,11 @@ class Exporter:
         _open.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()  # guards _thread
-        self._thread: threading.Thread | None = None
+        self._lock = threading.RLock()  # guards _has_thread
+        self._has_thread = False
+        self._has_ended = Flag()  # the thread
         # Set when all that ended before they came was dealt with.
-        self._flushes: list[threading.Event] = []
+        self._flushes: list[Flag] = []
         self._is_closed = False
         self._has_delivered = False  # before the process dies
         # The exporter's thread alone changes these.
@@ -99,13 +103,13 @@ class Exporter:
         """Send what waits, for at most `timeout` seconds. Returns whether it was dealt with."""
         return self.start_flush().wait(timeout)
 
-    def start_flush(self) -> threading.Event:
+    def start_flush(self) -> Flag:
         """Send what waits. Returns what is set when it was dealt with."""
-        done = threading.Event()
+        done = Flag()
         if self.stats().waiting == 0:
             done.set()
             return done
-        if self._thread is None:
+        if not self._has_thread:
             self._start()
         self._flushes.append(done)
         self._buffer.wake()
@@ -118,8 +122,8 @@ class Exporter:
         self.flush()
         self._is_closed = True
         self._buffer.wake()  # the thread wakes up, and ends
-        if self._thread is not None:
-            self._thread.join(EXIT_TIMEOUT)
+        if self._has_thread:
+            self._has_ended.wait(EXIT_TIMEOUT)
         self._buffer.close()
         atexit.unregister(self.shutdown)
         self._at_process_exit.cancel()
@@ -129,15 +133,14 @@ class Exporter:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is not None or self._is_closed:
+            if self._has_thread or self._is_closed:
                 return
-            thread = threading.Thread(target=self._run, name="asynchooks-export", daemon=True)
-            self._thread = thread
+            self._has_thread = True
         _native.guard_termination()
         try:
-            call_detached(thread.start)
+            _native.start_export_thread(self._run)
         except RuntimeError:  # the interpreter is going down, or no more threads can be had
-            self._thread = None
+            self._has_thread = False
             self._buffer.unattend()
 
     def _run(self) -> None:
@@ -155,9 +158,10 @@ class Exporter:
                     if not any(other._is_delivering() for other in tuple(_open)):
                         _native.mark_delivered()
         self._destination.close()
+        self._has_ended.set()
 
     def _is_delivering(self) -> bool:
-        return self._thread is not None and not self._has_delivered
+        return self._has_thread and not self._has_delivered
 
     def _send_what_waits(self) -> None:
         """And not what comes meanwhile, or nobody who asked would hear of the end of it."""

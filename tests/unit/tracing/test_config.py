@@ -11,6 +11,7 @@ import pytest
 
 from asynchooks import _reporting
 from asynchooks.tracing.config import VARIABLES, Config, disabled_instrumentations
+from asynchooks.tracing.environment import UNLIMITED
 from asynchooks.tracing.sampling import DEFAULT_SAMPLER
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def test_headers_are_decoded_and_those_of_traces_win() -> None:
 def test_where_and_how_spans_are_exported() -> None:
     config = read()
     assert (config.exporter, config.compression, config.file) == ("otlp", "none", "traces.jsonl")
-    assert (config.queue_size, config.batch_size, config.interval) == (8192, 512, 0.2)
+    assert (config.queue_size, config.batch_size, config.interval) == (UNLIMITED, UNLIMITED, 0.2)
+    assert config.queue_bytes == 16 << 20
     config = read(
         OTEL_TRACES_EXPORTER="file",
         OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
@@ -97,6 +99,21 @@ def test_where_and_how_spans_are_exported() -> None:
     )
     assert (config.exporter, config.compression, config.file) == ("file", "none", "/tmp/spans")
     assert (config.queue_size, config.batch_size, config.interval) == (100, 100, 0.05)
+    assert config.queue_bytes == 256 << 20
+
+
+def test_the_files_of_tls_are_those_of_the_signal() -> None:
+    for name, of_all in (
+        ("CERTIFICATE", "ca.pem"),
+        ("CLIENT_CERTIFICATE", "we.pem"),
+        ("CLIENT_KEY", "we.key"),
+    ):
+        attribute = name.lower()
+        variables = {f"OTEL_EXPORTER_OTLP_{name}": of_all, "OTEL_LOGS_EXPORTER": "otlp"}
+        config = read(**variables, **{f"OTEL_EXPORTER_OTLP_LOGS_{name}": "logs.pem"})
+        assert getattr(read(), attribute) == ""
+        assert getattr(config, attribute) == of_all
+        assert getattr(config.logs, attribute) == "logs.pem"
 
 
 def test_log_records_are_exported_where_that_is_asked_for() -> None:
@@ -112,7 +129,7 @@ def test_log_records_are_exported_where_that_is_asked_for() -> None:
         "http://c:4318/v1/logs",
         {"a": "all"},
     )
-    assert (logs.queue_size, logs.batch_size, logs.interval) == (8192, 512, 0.2)
+    assert (logs.queue_size, logs.batch_size, logs.interval) == (UNLIMITED, UNLIMITED, 0.2)
     config = read(
         OTEL_LOGS_EXPORTER="otlp",
         OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="http://l/own",
@@ -127,7 +144,7 @@ def test_log_records_are_exported_where_that_is_asked_for() -> None:
     assert (logs.endpoint, logs.headers) == ("http://l/own", {"a": "logs"})
     assert (logs.timeout, logs.compression, logs.file) == (0.5, "gzip", "/tmp/logs")
     assert (logs.queue_size, logs.batch_size, logs.interval) == (10, 10, 0.05)
-    assert (config.endpoint, config.queue_size) == ("http://127.0.0.1:4318/v1/traces", 8192)
+    assert (config.endpoint, config.queue_size) == ("http://127.0.0.1:4318/v1/traces", UNLIMITED)
 
 
 @pytest.mark.parametrize(
