@@ -23,6 +23,7 @@ from asynchooks.tracing import (
     Span,
     SpanKind,
     StatusCode,
+    links,
     set_sink,
     start_request,
     tasks,
@@ -98,9 +99,11 @@ def trace(engine: None, caplog: pytest.LogCaptureFixture) -> Iterator[Trace]:
     recorded = Trace()
     set_sink(recorded.spans.append)
     tasks.install()
+    links.install()
     libraries.install()
     yield recorded
     libraries.uninstall()
+    links.uninstall()
     tasks.uninstall()
     set_sink(None)
     logged = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.records]

@@ -180,7 +180,7 @@ def is_coroutine_function(function: Any) -> bool:
 
 def unrecorded(original: Any) -> Any:
     """A wrapper of a function, or coroutine function, whose parts are no spans of their own: it is
-    one as a whole."""
+    one as a whole, or the library's own business."""
     if is_coroutine_function(original):
 
         @functools.wraps(original)

@@ -17,7 +17,7 @@ from asynchooks.tracing.otlp import read_partial_success, split_request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asynchooks.tracing.config import Config
+    from asynchooks.tracing.export_config import ExportConfig
 
 __all__ = ("Sender",)
 
@@ -43,7 +43,7 @@ class _Answer(NamedTuple):
 class Sender:
     """Posts batches over one kept connection. Used by the exporter's thread alone."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ExportConfig) -> None:
         self._config = config
         self._connection: http.client.HTTPConnection | None = None
         self._has_answered = False
@@ -58,8 +58,8 @@ class Sender:
             self._connection = None
 
     def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
-        """Post `body`, of `count` spans; in two halves, where it is too large for the receiver.
-        Returns how many spans were taken. Blocks for at most about `timeout` seconds an attempt;
+        """Post `body`, of `count` records; in two halves, where it is too large for the receiver.
+        Returns how many were taken. Blocks for at most about `timeout` seconds an attempt;
         `give_up` ends the waiting in between."""
         answer = self._post_until_answered(body, give_up)
         if answer is None:
@@ -73,7 +73,7 @@ class Sender:
             return 0
         rejected, message = read_partial_success(answer.body)
         if rejected > 0:
-            self._report_failure(f"it rejected {rejected} spans: {message}")
+            self._report_failure(f"it rejected {rejected} {self._config.signal.records}: {message}")
             return max(count - rejected, 0)
         self._report_recovery()
         return count
@@ -147,10 +147,11 @@ class Sender:
     def _report_failure(self, trouble: str) -> None:
         self._is_failing = True
         self._reminder.say(
-            "asynchooks cannot export to %s (%s); spans are dropped and counted until it answers. "
+            "asynchooks cannot export to %s (%s); %s are dropped and counted until it answers. "
             "Start `asynchooks view`, or set OTEL_EXPORTER_OTLP_ENDPOINT",
             self._config.endpoint,
             trouble,
+            self._config.signal.records,
         )
 
     def _report_recovery(self) -> None:
