@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -257,7 +256,6 @@ def _running(*command: str, port: int, environment: dict[str, str] | None = None
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
-        start_new_session=True,
     ) as process:
         try:
             end = time.monotonic() + 120
@@ -267,12 +265,12 @@ def _running(*command: str, port: int, environment: dict[str, str] | None = None
                 time.sleep(0.02)
             yield
         finally:
-            process.terminate()
+            process.terminate()  # RabbitMQ's is a script, which ends what it has started
             try:
-                process.wait(20)
-            finally:  # what it has started, too
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def _is_open(port: int) -> bool:
