@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "answers.h"
 #include "asgi.h"
+#include "asgi_exchange.h"
 #include "callbacks.h"
 #include "contexts.h"
 #include "core.h"
@@ -25,6 +26,7 @@
 #include "random_ids.h"
 #include "scopes.h"
 #include "records.h"
+#include "relays.h"
 #include "requests.h"
 #include "roots.h"
 #include "registry.h"
@@ -640,6 +642,11 @@ static PyMethodDef functions[] = {
     {"set_incoming_helpers", (PyCFunction)(void (*)(void))incoming_set_helpers,
      METH_VARARGS | METH_KEYWORDS, "Say how headers and queries are read."},
     {"asgi_start", asgi_start, METH_O, "Begin the request that an ASGI scope is of."},
+    {"asgi_exchange", (PyCFunction)(void (*)(void))asgi_exchange, METH_FASTCALL,
+     "asgi_exchange($module, answer, app, scope, receive, send, /)\n--\n\n"
+     "Call an ASGI application for one HTTP request, which is in force until what is "
+     "returned "
+     "was\nawaited."},
     {"asgi_sending", (PyCFunction)(void (*)(void))asgi_sending, METH_FASTCALL,
      "asgi_sending($module, answer, message, /)\n--\n\n"
      "The message to send in the place of `message`: with the request's id."},
@@ -650,6 +657,9 @@ static PyMethodDef functions[] = {
      "`with use_request(request):` what runs inside belongs to `request`, and to nothing "
      "that "
      "was\nin force before: on a kept connection that may be the previous request."},
+    {"suppress_tracing", scopes_suppress_tracing, METH_NOARGS,
+     "suppress_tracing($module, /)\n--\n\n"
+     "`with suppress_tracing():` spans started inside are not recorded."},
     {"record_tasks", scopes_record_tasks, METH_O,
      "record_tasks($module, recorded, /)\n--\n\n"
      "`with record_tasks(False):` the tasks that are created inside, and those that they "
@@ -677,6 +687,7 @@ module_exec(PyObject *module)
         forks_prepare() < 0 || scopes_add_type(module) < 0 ||
         spans_add_type(module) < 0 || requests_add_type(module) < 0 ||
         incoming_prepare() < 0 || asgi_prepare() < 0 || answers_add_type(module) < 0 ||
+        relays_add_type(module) < 0 || asgi_exchange_add_type(module) < 0 ||
         export_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
         store_scopes_add_types(module) < 0 || contexts_add_type(module) < 0) {
         return -1;

@@ -300,7 +300,9 @@ static int
 Span_traverse(Span *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->request);
+    if (!self->borrows_request) {
+        Py_VISIT(self->request);
+    }
     Py_VISIT(self->context);
     return 0;
 }
@@ -308,6 +310,9 @@ Span_traverse(Span *self, visitproc visit, void *arg)
 static int
 Span_clear(Span *self)
 {
+    if (self->borrows_request) {
+        self->request = NULL;
+    }
     Py_CLEAR(self->request);
     Py_CLEAR(self->context);
     return 0;

@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextvars import Context, ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, final
@@ -66,7 +66,6 @@ __all__ = (
     "live_counts",
     "mark_delivered",
     "memory",
-    "new_span_id",
     "origin",
     "recording_span",
     "release_span",
@@ -303,6 +302,8 @@ class Request:
 @final
 class Answer:
     status: int | None
+    @property
+    def request(self) -> _Request: ...
     def __new__(cls, request: _Request) -> Self: ...
     def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]], /) -> None: ...
     def add(self, size: int, /) -> None: ...
@@ -332,6 +333,7 @@ def start_request(
 def set_request_class(request_class: type[Request], /) -> None: ...
 def request_of_root(root: int, /) -> _Request | None: ...
 def use_request(request: Request, /) -> Scope: ...
+def suppress_tracing() -> Scope: ...
 def record_tasks(recorded: bool, /) -> Scope: ...
 def start_incoming(
     *,
@@ -355,6 +357,14 @@ def set_incoming_helpers(
     record_headers: Callable[[Span, str, Sequence[tuple[bytes, bytes]]], object] | None,
 ) -> None: ...
 def asgi_start(scope: MutableMapping[str, Any], /) -> _Request: ...
+def asgi_exchange(
+    answer: Answer,
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[..., Awaitable[Any]],
+    send: Callable[..., Awaitable[None]],
+    /,
+) -> Awaitable[None]: ...
 def asgi_sending(
     answer: Answer, message: MutableMapping[str, Any], /
 ) -> MutableMapping[str, Any]: ...
@@ -523,7 +533,7 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | Context | None = ...,
+        helper: Callable[..., Any] | tuple[Any, ...] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -80,6 +80,18 @@ asynchooks._native.request_as_json(request)
 buffer.stats()
 buffer.close()
 """,
+    "log records": """
+buffer = asynchooks._native.ExportBuffer(
+    start=nothing, scope=b"", capacity=10, byte_limit=10_000_000, batch=5)
+asynchooks._native.set_log_buffer(buffer)
+span = tracing.Span("name")
+for number in range(12):
+    asynchooks._native.export_log_record(
+        span, None, 1, 9, "INFO", "x" * 10_000, {"a": "x" * 10_000, "b": [1, "x"]})
+count, request = buffer.take(resource)
+asynchooks._native.request_as_json(request, "logs")
+buffer.close()
+""",
     "many of a kind": """
 futures = [asyncio.Future(loop=loop) for _ in range(3000)]
 """,

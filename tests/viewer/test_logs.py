@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -162,7 +163,8 @@ def test_a_line_of_no_span_is_taken_and_not_kept(viewer: Viewer, store: Store) -
     lines.records.add(time_unix_nano=5).body.string_value = "starting up"
     answer = lines.send_to(viewer)
     assert answer.content == b""
-    (count,) = store.reader().execute("SELECT count(*) FROM log").fetchone()
+    with closing(store.reader()) as reader:
+        (count,) = reader.execute("SELECT count(*) FROM log").fetchone()
     assert count == 0
 
 
@@ -216,14 +218,13 @@ def test_what_is_none_is_refused(viewer: Viewer) -> None:
 
 def test_lines_go_with_their_request(tmp_path: Path) -> None:
     store = Store(tmp_path / "requests.db", maximum_requests=1)
-    with store.reader() as reader:
+    with closing(store.reader()) as reader:
         for trace in (1, 2):
             export, lines = Export(), Lines()
             lines.line("kept?", span=export.server(trace=trace), trace=trace)
             store.add_logs(decode_logs(lines.body, PROTOBUF["content_type"], ""))
             store.add(decode_export(export.body, PROTOBUF["content_type"], ""))
         kept = reader.execute("SELECT trace_id FROM log").fetchall()
-    reader.close()
     store.close()
     assert [row["trace_id"] for row in kept] == [(2).to_bytes(16, "big")]
 
@@ -237,8 +238,7 @@ def test_lines_whose_request_never_comes_do_not_pile_up(
         lines = Lines()
         lines.line("lost", span=1, trace=trace)
         store.add_logs(decode_logs(lines.body, PROTOBUF["content_type"], ""))
-    with store.reader() as reader:
+    with closing(store.reader()) as reader:
         (count,) = reader.execute("SELECT count(*) FROM log").fetchone()
-    reader.close()
     store.close()
     assert count == 10

@@ -78,6 +78,7 @@ __all__ = (
     "always_off",
     "always_on",
     "captured_headers",
+    "captures_query_parameters",
     "current_baggage",
     "current_request",
     "current_span",
@@ -174,6 +175,11 @@ def captured_headers(kind: str) -> frozenset[str]:
     """The headers whose values are recorded, by their names in lower case. `kind` is
     "server_request", "server_response", "client_request" or "client_response"."""
     return _config.captured_headers.get(kind, frozenset())
+
+
+def captures_query_parameters() -> bool:
+    """Whether the values of queries' parameters are recorded."""
+    return _config.captures_query_parameters
 
 
 def flush(timeout: float = 2.0) -> bool:

@@ -52,6 +52,7 @@ class Config(ExportConfig):
         traces_per_second: no more are recorded than so many; None: no limit.
         captured_headers: names in lower case, by "server_request", "server_response",
             "client_request", "client_response".
+        captures_query_parameters: whether the values of queries' parameters are recorded.
     """
 
     is_disabled: bool = False
@@ -67,6 +68,7 @@ class Config(ExportConfig):
     tail_slow: float | None = None
     traces_per_second: float | None = None
     captured_headers: dict[str, frozenset[str]] = field(default_factory=dict)
+    captures_query_parameters: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:
@@ -95,6 +97,7 @@ class Config(ExportConfig):
                 for name in VARIABLES
                 if name.startswith(_CAPTURE)
             },
+            captures_query_parameters=read("ASYNCHOOKS_CAPTURE_QUERY_PARAMETERS").lower() == "true",
         )
 
     @property
