@@ -23,6 +23,7 @@
 #include "otlp.h"
 #include "otlp_json.h"
 #include "protocols.h"
+#include "queries.h"
 #include "random_ids.h"
 #include "scopes.h"
 #include "records.h"
@@ -687,9 +688,10 @@ module_exec(PyObject *module)
         forks_prepare() < 0 || scopes_add_type(module) < 0 ||
         spans_add_type(module) < 0 || requests_add_type(module) < 0 ||
         incoming_prepare() < 0 || asgi_prepare() < 0 || answers_add_type(module) < 0 ||
-        relays_add_type(module) < 0 || asgi_exchange_add_type(module) < 0 ||
-        export_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
-        store_scopes_add_types(module) < 0 || contexts_add_type(module) < 0) {
+        queries_add_type(module) < 0 || relays_add_type(module) < 0 ||
+        asgi_exchange_add_type(module) < 0 || export_buffer_add_type(module) < 0 ||
+        storages_add_types(module) < 0 || store_scopes_add_types(module) < 0 ||
+        contexts_add_type(module) < 0) {
         return -1;
     }
     return 0;

@@ -4,6 +4,7 @@
 #include "handles.h"
 #include "jobs.h"
 #include "records.h"
+#include "routes.h"
 #include "steps.h"
 #include "tracked.h"
 
@@ -345,6 +346,7 @@ static const struct {
     {"done_callback", act_done_callback},
     {"job", act_job},
     {"span", call_in_span},
+    {"route", route_handle},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */

@@ -285,6 +285,24 @@ attributes_update(Attributes *self, PyObject *mapping, uint32_t maximum)
     return status;
 }
 
+int
+attributes_copy(Attributes *self, const Attributes *from)
+{
+    uint32_t capacity =
+        from->count + FIRST_CAPACITY / 2; /* it will have a few of its own */
+    Attribute *items = PyMem_Malloc(capacity * sizeof(Attribute));
+    if (items == NULL) {
+        (void)PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t i = 0; i < from->count; i++) {
+        items[i].key = Py_NewRef(from->items[i].key);
+        items[i].value = Py_NewRef(from->items[i].value);
+    }
+    *self = (Attributes){items, from->count, capacity, from->dropped};
+    return 0;
+}
+
 bool
 attributes_have_prefix(const Attributes *self, const char *prefix)
 {

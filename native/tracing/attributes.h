@@ -46,6 +46,9 @@ int attributes_set(Attributes *self, PyObject *key, PyObject *value, uint32_t ma
 /* Sets all of a mapping, or None. As above. */
 int attributes_update(Attributes *self, PyObject *mapping, uint32_t maximum);
 
+/* Makes `self`, which has none, have what `from` has. Returns: 0, or -1 with MemoryError set. */
+int attributes_copy(Attributes *self, const Attributes *from);
+
 /* Whether a key begins so. May run Python code: no. */
 bool attributes_have_prefix(const Attributes *self, const char *prefix);
 

@@ -388,23 +388,26 @@ check_text(PyObject *value, const char *what)
     return 0;
 }
 
-static int
-set_route(Request *self, PyObject *value, void *unused)
+int
+request_set_route(Request *self, PyObject *route)
 {
-    if (check_text(value, "route") < 0) {
-        return -1;
-    }
-    Py_XSETREF(self->route, Py_NewRef(value));
+    Py_XSETREF(self->route, Py_NewRef(route));
     Span *span = (Span *)self->span; /* borrowed */
     if (span == NULL || !span_is_open(span)) {
         return 0;
     }
-    PyObject *name = PyUnicode_FromFormat("%U %U", self->method, value); /* owned */
+    PyObject *name = PyUnicode_FromFormat("%U %U", self->method, route); /* owned */
     if (name == NULL) {
         return -1;
     }
     Py_SETREF(span->name, name);
-    return describe(self, str_route, value);
+    return describe(self, str_route, route);
+}
+
+static int
+set_route(Request *self, PyObject *value, void *unused)
+{
+    return check_text(value, "route") < 0 ? -1 : request_set_route(self, value);
 }
 
 static PyObject *

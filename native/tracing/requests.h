@@ -66,6 +66,9 @@ void request_add_span(Request *self, PyObject *span);
    borrowed; or NULL with an exception set. May run Python code: yes. */
 PyObject *request_background(Request *self);
 
+/* The framework has matched this route, a str. Returns: 0, or -1 with an exception set. */
+int request_set_route(Request *self, PyObject *route);
+
 /* Breaks the circles between a request that is over and those of its spans that nobody else holds:
    they then hold it no more, and it dies with the last that does, not when the garbage collector
    comes by. May run Python code: yes. */

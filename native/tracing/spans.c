@@ -165,6 +165,17 @@ allocate(PyTypeObject *type)
     return self;
 }
 
+/* Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+describe(Span *self, const SpanOptions *options)
+{
+    if (options->described != NULL && self->attributes.count == 0) {
+        return attributes_copy(&self->attributes, options->described);
+    }
+    return attributes_update(&self->attributes, options->attributes,
+                             span_limits.attributes);
+}
+
 PyObject *
 span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options)
 {
@@ -216,8 +227,7 @@ span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options)
         self->site = site_with_callers_here();
     }
     if (span_time_of(options->start_time, &self->start_time) < 0 ||
-        attributes_update(&self->attributes, options->attributes,
-                          span_limits.attributes) < 0) {
+        describe(self, options) < 0) {
         goto error;
     }
     return (PyObject *)self;

@@ -14,7 +14,7 @@
 
 /* What OTLP calls StatusCode and SpanKind. */
 enum { STATUS_UNSET, STATUS_OK, STATUS_ERROR, STATUS_COUNT };
-enum { SPAN_KIND_INTERNAL = 1, SPAN_KIND_SERVER, SPAN_KIND_COUNT = 6 };
+enum { SPAN_KIND_INTERNAL = 1, SPAN_KIND_SERVER, SPAN_KIND_CLIENT, SPAN_KIND_COUNT = 6 };
 
 /* What identifies a span, also in another process: W3C Trace Context. */
 typedef struct Identity {
@@ -71,6 +71,7 @@ typedef struct SpanOptions {
     PyObject *parent; /* a Span, a SpanContext or None */
     PyObject *request;
     PyObject *attributes;
+    const Attributes *described; /* what `attributes` says, made clean already */
     PyObject *start_time;
     PyObject *scope;
     PyObject *context; /* a SpanContext: of a span that somebody else records */

@@ -91,6 +91,25 @@ error:
     return status;
 }
 
+PyObject *
+start_span_below(PyObject *parent, PyObject *name, SpanOptions *options)
+{
+    if (span_check(parent) && span_has_unsampled_children((Span *)parent)) {
+        return Py_NewRef(
+            parent); /* nothing is known of either that would tell them apart */
+    }
+    options->parent = parent;
+    options->request = span_check(parent) ? ((Span *)parent)->request : NULL;
+    options->wants_site = true;
+    PyObject *span = span_begin(span_type, name, options);
+    if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
+        !((Span *)parent)->is_foreign && ((Span *)span)->is_sampled &&
+        mark_late(span, parent) < 0) {
+        Py_CLEAR(span);
+    }
+    return span;
+}
+
 static Signature signature = {
     .function = "start_span",
     .required = 1,
@@ -117,25 +136,14 @@ start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     if (parent == NULL) {
         return NULL;
     }
-    if (span_check(parent) && span_has_unsampled_children((Span *)parent)) {
-        return parent; /* nothing is known of either that would tell them apart */
-    }
     SpanOptions options = {
         .kind = values[1],
         .attributes = values[2],
-        .parent = parent,
-        .request = span_check(parent) ? ((Span *)parent)->request : NULL,
         .start_time = values[4],
         .scope = values[5],
-        .wants_site = true,
         .is_suppressed = is_suppressed,
     };
-    PyObject *span = span_begin(span_type, values[0], &options);
-    if (span != NULL && span_check(parent) && ((Span *)parent)->has_ended &&
-        !((Span *)parent)->is_foreign && ((Span *)span)->is_sampled &&
-        mark_late(span, parent) < 0) {
-        Py_CLEAR(span);
-    }
+    PyObject *span = start_span_below(parent, values[0], &options);
     Py_DECREF(parent);
     return span;
 }

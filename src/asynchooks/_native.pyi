@@ -28,6 +28,7 @@ __all__ = (
     "Entry",
     "ExportBuffer",
     "Hook",
+    "QuerySpans",
     "Request",
     "Resource",
     "Scope",
@@ -319,6 +320,16 @@ class Answer:
         traceback: TracebackType | None,
         /,
     ) -> None: ...
+
+class QuerySpans:
+    def __new__(
+        cls,
+        describe: Callable[[str, str, str, int | None], tuple[str, dict[str, str | int]]],
+    ) -> Self: ...
+    def start(
+        self, text: str, namespace: str, address: str, port: int | None, /
+    ) -> Span | None: ...
+    def __call__(self, owner: object, /, *args: Any, **kwargs: Any) -> Span | None: ...
 
 def start_request(
     *,

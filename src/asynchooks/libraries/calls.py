@@ -60,7 +60,7 @@ def guarded(
 
 def report(original: Any, exc: Exception) -> None:
     """Tell that a call of `original` went by unrecorded, and why."""
-    name = f"{original.__module__}.{original.__qualname__}"
+    name = f"{original.__module__}.{getattr(original, '__qualname__', type(original).__qualname__)}"
     report_once(f"call.{name}", "asynchooks could not record a call of %s", name, exc_info=exc)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from asynchooks._native import QuerySpans
 from asynchooks.libraries.sql import read_statement
 from asynchooks.tracing import SpanKind, recording_span, start_span
 
 if TYPE_CHECKING:
     from asynchooks.tracing import Span
 
-__all__ = ("command_span", "query_span")
-
-# A longer text is read anew each time: the cache must stay small.
-_MAXIMUM_CACHED = 2048
+__all__ = ("command_span", "query_span", "query_spans")
 
 
 def query_span(
@@ -31,12 +29,17 @@ def query_span(
 
     The text is kept without its literals; values of parameters are the business of `parameters`.
     """
-    parent = recording_span()
-    if parent is None:
-        return None
-    describe = _described if len(text) <= _MAXIMUM_CACHED else _describe
-    name, attributes = describe(system, text, namespace, address, port)
-    return _start(parent, name, attributes, batch_size)
+    span = query_spans(system).start(text, namespace, address, port)
+    if span is not None and batch_size is not None and batch_size > 1:
+        span.set_attribute("db.operation.batch.size", batch_size)
+    return span
+
+
+@functools.cache
+def query_spans(system: str) -> QuerySpans:
+    """What starts the spans of queries of a `db.system.name`; itself what begins the span of a
+    driver's method, where the database is nowhere in particular."""
+    return QuerySpans(functools.partial(_describe, system))
 
 
 def command_span(
@@ -62,7 +65,9 @@ def command_span(
     if collection:
         attributes["db.collection.name"] = collection
     _add_place(attributes, namespace, address, port)
-    return _start(parent, summary, attributes, batch_size)
+    if batch_size is not None and batch_size > 1:
+        attributes["db.operation.batch.size"] = batch_size
+    return start_span(summary, kind=SpanKind.CLIENT, parent=parent, attributes=attributes)
 
 
 def _describe(
@@ -81,10 +86,6 @@ def _describe(
     return statement.summary or system, attributes
 
 
-# What a program asks, it asks again.
-_described = functools.lru_cache(maxsize=1024)(_describe)
-
-
 def _add_place(
     attributes: dict[str, str | int], namespace: str, address: str, port: int | None
 ) -> None:
@@ -94,11 +95,3 @@ def _add_place(
         attributes["server.address"] = address
     if port is not None:
         attributes["server.port"] = port
-
-
-def _start(
-    parent: Span, name: str, attributes: dict[str, str | int], batch_size: int | None
-) -> Span:
-    if batch_size is not None and batch_size > 1:
-        attributes = {**attributes, "db.operation.batch.size": batch_size}
-    return start_span(name, kind=SpanKind.CLIENT, parent=parent, attributes=attributes)

@@ -25,7 +25,7 @@ def install(patches: Patches, module: ModuleType) -> None:
         patches.wrap(module.APIRoute, "handle", remembering_route(_template_of))
 
 
-def _template_of(route: Any, scope: Any) -> str | None:
+def _template_of(route: Any, scope: Any, *rest: Any) -> str | None:
     context = scope.get("fastapi", {}).get("effective_route_context")
     if context is None or context.original_route is not route:
         return None  # it goes on to Starlette's handle

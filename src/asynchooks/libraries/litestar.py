@@ -25,7 +25,7 @@ def install(patches: Patches, module: ModuleType) -> None:
 
 
 def _make_handle(original: Any) -> Any:
-    remembering = remembering_route(lambda route, scope: route.path_format)(original)
+    remembering = remembering_route("path_format")(original)
 
     @functools.wraps(original)
     async def handle(self: Any, scope: Any, receive: Any, send: Any) -> None:

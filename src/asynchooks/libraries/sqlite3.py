@@ -5,9 +5,9 @@ The types are immutable, so the methods are replaced in the types themselves (`P
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asynchooks.libraries.database import query_span
+from asynchooks.libraries.database import query_spans
 from asynchooks.libraries.drivers import Calls, trace_calls
 from asynchooks.libraries.parameters import second_argument
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from asynchooks._patching import Patches
-    from asynchooks.tracing import Span
 
 NAME = "sqlite3"
 MODULE = "sqlite3"
@@ -28,16 +27,12 @@ _CONNECTION = ("execute", "executemany")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
+    begin = query_spans("sqlite")
     trace_calls(
         patches,
         (
-            Calls(module.Cursor, _CURSOR, _begin, parameters=second_argument),
-            Calls(module.Connection, _CONNECTION, _begin, parameters=second_argument),
+            Calls(module.Cursor, _CURSOR, begin, parameters=second_argument),
+            Calls(module.Connection, _CONNECTION, begin, parameters=second_argument),
         ),
         lambda exc: getattr(exc, "sqlite_errorcode", None),
     )
-
-
-def _begin(connection: object, *args: Any, **kwargs: Any) -> Span | None:
-    text = args[0] if args else None
-    return query_span("sqlite", text) if isinstance(text, str) else None

@@ -18,5 +18,5 @@ SUPPORTED = ("0.27", "2")
 
 def install(patches: Patches, module: ModuleType) -> None:
     for owner in (module.Route, module.WebSocketRoute):
-        patches.wrap(owner, "handle", remembering_route(lambda route, scope: route.path_format))
-    patches.wrap(module.Mount, "handle", remembering_route(lambda mount, scope: mount.path))
+        patches.wrap(owner, "handle", remembering_route("path_format"))
+    patches.wrap(module.Mount, "handle", remembering_route("path"))

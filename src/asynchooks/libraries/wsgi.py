@@ -166,7 +166,7 @@ def _encode(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
 
 
 def _start(environ: Environ) -> Request:
-    # Those headers that a request is told by; all of them where one says who called, or is recorded.
+    # Those that a request is told by; all of them where one says who called, or is recorded.
     read: Iterable[str] = _READ
     if captured_headers("server_request") or not environ.keys().isdisjoint(_CARRIERS):
         read = [name for name in environ if name.startswith("HTTP_")]

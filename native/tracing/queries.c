@@ -1,0 +1,256 @@
+#include "queries.h"
+#include "compat.h"
+#include "requests.h"
+#include "start_span.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+/* What a program asks, it asks again. A longer text is described anew each time, and with so many
+   different ones it begins anew: the memory of them must stay small. */
+#define MAXIMUM_TEXT 2048
+#define MAXIMUM_KNOWN 1024
+
+/* ---- Description: what is said of a statement, at a place --------------------------------- */
+
+typedef struct Description {
+    PyObject_HEAD PyObject *name; /* owned: an exact str */
+    PyObject *mapping; /* owned: the attributes as they were said, for a sampler */
+    Attributes attributes;
+} Description;
+
+static PyTypeObject *description_type = NULL; /* owned */
+
+static void
+Description_dealloc(Description *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    attributes_clear(&self->attributes);
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->mapping);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot Description_slots[] = {
+    {Py_tp_dealloc, Description_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec Description_spec = {
+    .name = "asynchooks._native.Description",
+    .basicsize = sizeof(Description),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Description_slots,
+};
+
+/* Of what a `describe` has said: (name, attributes). Returns: new, or NULL with an exception set. */
+static Description *
+make_description(PyObject *said)
+{
+    if (!PyTuple_CheckExact(said) || PyTuple_GET_SIZE(said) != 2 ||
+        !PyDict_CheckExact(PyTuple_GET_ITEM(said, 1))) {
+        PyErr_Format(PyExc_TypeError, "describe() said %R, expected (name, attributes)",
+                     said);
+        return NULL;
+    }
+    Description *self = PyObject_New(Description, description_type); /* owned */
+    if (self == NULL) {
+        return NULL;
+    }
+    self->attributes = (Attributes){0};
+    self->mapping = Py_NewRef(PyTuple_GET_ITEM(said, 1));
+    self->name = text_of(PyTuple_GET_ITEM(said, 0));
+    if (self->name == NULL ||
+        attributes_update(&self->attributes, self->mapping, span_limits.attributes) < 0) {
+        Py_CLEAR(self);
+    }
+    return self;
+}
+
+/* ---- QuerySpans ------------------------------------------------------------------------- */
+
+typedef struct QuerySpans {
+    PyObject_HEAD PyObject *describe; /* owned: a function */
+    PyObject *known;                  /* owned: a dict of (text, place) to Description */
+    vectorcallfunc vectorcall;
+} QuerySpans;
+
+static PyObject *client_kind = NULL; /* owned */
+
+/* Returns: new, or NULL with an exception set. `key` and `arguments` (text, namespace, address, port)
+   are the statement and its place. May run Python code: yes. */
+static Description *
+describe(QuerySpans *self, PyObject *key, PyObject *const *arguments)
+{
+    PyObject *found = PyDict_GetItemWithError(self->known, key); /* borrowed */
+    if (found != NULL || PyErr_Occurred()) {
+        return (Description *)Py_XNewRef(found);
+    }
+    PyObject *said = PyObject_Vectorcall(self->describe, arguments, 4, NULL); /* owned */
+    Description *description = said != NULL ? make_description(said) : NULL;
+    Py_XDECREF(said);
+    if (description == NULL || PyUnicode_GET_LENGTH(arguments[0]) > MAXIMUM_TEXT) {
+        return description;
+    }
+    if (PyDict_GET_SIZE(self->known) >= MAXIMUM_KNOWN) {
+        PyDict_Clear(self->known);
+    }
+    if (PyDict_SetItem(self->known, key, (PyObject *)description) < 0) {
+        Py_CLEAR(description);
+    }
+    return description;
+}
+
+/* Returns: a span below `parent`, new, or NULL with an exception set. May run Python code: yes. */
+static PyObject *
+start_below(QuerySpans *self, PyObject *parent, PyObject *key, PyObject *const *arguments)
+{
+    Description *description = describe(self, key, arguments); /* owned */
+    if (description == NULL) {
+        return NULL;
+    }
+    SpanOptions options = {
+        .kind = client_kind,
+        .attributes = description->mapping,
+        .described = &description->attributes,
+    };
+    PyObject *span = start_span_below(parent, description->name, &options);
+    Py_DECREF(description);
+    return span;
+}
+
+/* start(text, namespace, address, port) */
+static PyObject *
+QuerySpans_start(QuerySpans *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 4 || !PyUnicode_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "start() takes a text, a namespace, an address, a port");
+        return NULL;
+    }
+    PyObject *parent = start_span_recording(NULL, NULL); /* owned */
+    if (parent == NULL || parent == Py_None) {
+        return parent;
+    }
+    PyObject *key = PyTuple_Pack(4, args[0], args[1], args[2], args[3]); /* owned */
+    PyObject *span = key != NULL ? start_below(self, parent, key, args) : NULL;
+    Py_XDECREF(key);
+    Py_DECREF(parent);
+    return span;
+}
+
+/* As what begins the span of a driver's method: (owner, text, ...), of a database that is nowhere. */
+static PyObject *
+call_as_begin(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (PyVectorcall_NARGS(nargsf) < 2 || !PyUnicode_Check(args[1])) {
+        Py_RETURN_NONE;
+    }
+    PyObject *parent = start_span_recording(NULL, NULL); /* owned */
+    if (parent == NULL || parent == Py_None) {
+        return parent;
+    }
+    PyObject *nowhere = PyUnicode_New(0, 0); /* owned: the empty str, there once */
+    PyObject *arguments[] = {args[1], nowhere, nowhere, Py_None};
+    PyObject *span = nowhere != NULL
+                         ? start_below((QuerySpans *)op, parent, args[1], arguments)
+                         : NULL;
+    Py_XDECREF(nowhere);
+    Py_DECREF(parent);
+    return span;
+}
+
+static PyObject *
+QuerySpans_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"describe", NULL};
+    PyObject *function; /* borrowed */
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:QuerySpans", names, &function)) {
+        return NULL;
+    }
+    QuerySpans *self = (QuerySpans *)type->tp_alloc(type, 0); /* owned */
+    if (self == NULL) {
+        return NULL;
+    }
+    self->describe = Py_NewRef(function);
+    self->vectorcall = call_as_begin;
+    self->known = PyDict_New();
+    if (self->known == NULL) {
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static int
+QuerySpans_traverse(QuerySpans *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->describe);
+    Py_VISIT(self->known);
+    return 0;
+}
+
+static void
+QuerySpans_dealloc(QuerySpans *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(self->describe);
+    Py_CLEAR(self->known);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef QuerySpans_methods[] = {
+    {"start", (PyCFunction)(void (*)(void))QuerySpans_start, METH_FASTCALL,
+     "start($self, text, namespace, address, port, /)\n--\n\n"
+     "Start the span of a query, or None where nothing is recorded."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef QuerySpans_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(QuerySpans, vectorcall), READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot QuerySpans_slots[] = {
+    {Py_tp_doc,
+     "The spans of queries of one kind of database. `describe(text, namespace, address, "
+     "port)` "
+     "says the\nname and the attributes; it is asked once for what is asked again. To be "
+     "called as "
+     "what begins the\nspan of a driver's method, whose second argument is the text."},
+    {Py_tp_new, QuerySpans_new},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_traverse, QuerySpans_traverse},
+    {Py_tp_dealloc, QuerySpans_dealloc},
+    {Py_tp_methods, QuerySpans_methods},
+    {Py_tp_members, QuerySpans_members},
+    {0, NULL},
+};
+
+static PyType_Spec QuerySpans_spec = {
+    .name = "asynchooks._native.QuerySpans",
+    .basicsize = sizeof(QuerySpans),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = QuerySpans_slots,
+};
+
+int
+queries_add_type(PyObject *module)
+{
+    client_kind = PyLong_FromLong(SPAN_KIND_CLIENT);
+    description_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &Description_spec, NULL);
+    if (client_kind == NULL || description_type == NULL) {
+        return -1;
+    }
+    PyTypeObject *type = /* owned */
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &QuerySpans_spec, NULL);
+    int status = type != NULL ? PyModule_AddType(module, type) : -1;
+    Py_XDECREF(type);
+    return status;
+}

@@ -1,0 +1,41 @@
+#include "routes.h"
+#include "compat.h"
+#include "requests.h"
+#include "start_span.h"
+
+/* Adds the template to the route. Returns: 0, or -1 with an exception set. */
+static int
+extend_route(Request *request, PyObject *template)
+{
+    PyObject *route = request->route != NULL ? PyUnicode_Concat(request->route, template)
+                                             : Py_NewRef(template); /* owned */
+    int status = route != NULL ? request_set_route(request, route) : -1;
+    Py_XDECREF(route);
+    return status;
+}
+
+/* Tells the request that is in force, if any. Trouble of ours is reported. May run Python code: yes. */
+static void
+tell_template(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *span = start_span_current(NULL, NULL); /* owned */
+    PyObject *request =
+        span != NULL && span_check(span) ? ((Span *)span)->request : NULL; /* borrowed */
+    PyObject *template =
+        request != NULL ? wrapper_ask(self, args, nargsf, kwnames) : NULL; /* owned */
+    if (template != NULL && PyUnicode_Check(template)) {
+        (void)extend_route((Request *)request, template);
+    }
+    if (PyErr_Occurred()) {
+        PyErr_WriteUnraisable(self->original);
+    }
+    Py_XDECREF(template);
+    Py_XDECREF(span);
+}
+
+PyObject *
+route_handle(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    tell_template(self, args, nargsf, kwnames);
+    return wrapper_call_original(self, args, nargsf, kwnames);
+}
