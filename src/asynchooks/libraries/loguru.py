@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "loguru"
 MODULE = "loguru._logger"
-SUPPORTED = ("0.6", "1")
+SUPPORTED = ("0.7", "1")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "structlog"
 MODULE = "structlog._base"
-SUPPORTED = ("21", "27")
+SUPPORTED = ("21.5", "27")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
