@@ -91,7 +91,11 @@ def _make_write_headers(original: Any) -> Any:
 def _make_resolve(original: Any) -> Any:
     @functools.wraps(original)
     async def resolve(self: Any, request: Any) -> Any:
-        match = await original(self, request)
+        try:
+            match = await original(self, request)
+        except BaseException as exc:
+            step_out(exc)
+            raise
         guarded(original, _remember_route, match)
         return match
 
