@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import SERVER_PYTHON
 
 from asynchooks import _reporting, libraries
 from asynchooks.tracing import (
@@ -30,11 +29,6 @@ from asynchooks.tracing import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
-
-
-# What runs the servers that are written in Python. Not us, where we have old releases of what they
-# need in newer ones.
-SERVER_PYTHON = os.environ.get("ASYNCHOOKS_TEST_SERVER_PYTHON", sys.executable)
 
 
 class Trace:

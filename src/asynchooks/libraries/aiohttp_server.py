@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "aiohttp"
 MODULE = "aiohttp.web"
-SUPPORTED = ("3.8", "4")
+SUPPORTED = ("3.8.3", "4")
 
 _REQUEST_ID = "X-Request-ID"
 
