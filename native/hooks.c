@@ -9,11 +9,14 @@
 
 typedef struct Hook {
     PyObject_HEAD PyObject *callbacks[EVENT_COUNT]; /* owned; NULL: not asked for */
+    HookFilter filter; /* or NULL */
     uint32_t kinds;
     bool raises;
     bool is_enabled;
     bool is_failing; /* raised since it was enabled: not called again, at once */
 } Hook;
+
+static PyTypeObject *hook_type = NULL; /* owned */
 
 /* The enabled hooks, in the order of enabling. Never changed while an event is told
    (Node's copy on write): a change is made on a copy that takes its place when the
@@ -165,6 +168,19 @@ Hook_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+PyObject *
+hooks_make_filtered(PyObject *init, PyObject *settled, Kind kind, HookFilter filter)
+{
+    Hook *self = (Hook *)hook_type->tp_alloc(hook_type, 0);
+    if (self != NULL) {
+        self->callbacks[EVENT_INIT] = Py_NewRef(init);
+        self->callbacks[EVENT_SETTLED] = Py_NewRef(settled);
+        self->kinds = KIND_BIT(kind);
+        self->filter = filter;
+    }
+    return (PyObject *)self;
+}
+
 static int
 Hook_traverse(Hook *self, visitproc visit, void *arg)
 {
@@ -303,11 +319,32 @@ take_exception(Hook *hook, PyObject *callback)
     return NULL;
 }
 
+/* Whether a hook is to be told. */
+static inline bool
+hears(const Hook *hook, Event event, unsigned int kind, uint64_t async_id)
+{
+    return hook->callbacks[event] != NULL && !hook->is_failing &&
+           (hook->kinds & KIND_BIT(kind)) != 0 &&
+           (hook->filter == NULL || hook->filter(event, async_id));
+}
+
+static bool
+does_anyone_hear(Event event, unsigned int kind, uint64_t async_id)
+{
+    for (Py_ssize_t i = 0; current_list != NULL && i < current_list->count; i++) {
+        if (hears(current_list->hooks[i], event, kind, async_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Calls every hook that wants `event` of `kind`. An exception that is set on entry is
    set on return.
    Returns: 0, or -1 with the exception of a hook that may raise. May run Python code. */
 static int
-tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
+tell(Event event, unsigned int kind, uint64_t async_id, PyObject *const *args,
+     size_t nargs)
 {
     /* Owned. */
     PyObject *outer = PyErr_GetRaisedException();
@@ -319,7 +356,7 @@ tell(Event event, unsigned int kind, PyObject *const *args, size_t nargs)
     for (Py_ssize_t i = 0; i < list->count; i++) {
         Hook *hook = list->hooks[i];
         PyObject *callback = hook->callbacks[event];
-        if (callback == NULL || hook->is_failing || !(hook->kinds & KIND_BIT(kind))) {
+        if (!hears(hook, event, kind, async_id)) {
             continue;
         }
         PyObject *result = PyObject_Vectorcall(callback, args, nargs, NULL);
@@ -358,12 +395,15 @@ hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resou
 {
     int status = 0;
     unsigned int kind = record->kind;
+    if (!does_anyone_hear(EVENT_INIT, kind, record->async_id)) {
+        return 0;
+    }
     /* Owned. */
     PyObject *async_id = PyLong_FromUnsignedLongLong(record->async_id);
     PyObject *created_by = PyLong_FromUnsignedLongLong(record->created_by);
     if (async_id != NULL && created_by != NULL) {
         PyObject *args[] = {async_id, type_name, created_by, resource};
-        status = tell(EVENT_INIT, kind, args, 4);
+        status = tell(EVENT_INIT, kind, record->async_id, args, 4);
     } else {
         PyErr_Clear(); /* short of memory: untold, but the application goes on */
     }
@@ -388,13 +428,16 @@ hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
 int
 hooks_emit(Event event, uint64_t async_id, unsigned int kind)
 {
+    if (!does_anyone_hear(event, kind, async_id)) {
+        return 0;
+    }
     PyObject *outer = PyErr_GetRaisedException();
     PyObject *id = PyLong_FromUnsignedLongLong(async_id);
     PyErr_SetRaisedException(outer);
     if (id == NULL) {
         return 0; /* short of memory: untold, but the application goes on */
     }
-    int status = tell(event, kind, &id, 1);
+    int status = tell(event, kind, async_id, &id, 1);
     Py_DECREF(id);
     return status;
 }
@@ -537,11 +580,6 @@ hooks_forget_destroys(void)
 int
 hooks_add_type(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &Hook_spec, NULL);
-    if (type == NULL) {
-        return -1;
-    }
-    int status = PyModule_AddType(module, (PyTypeObject *)type);
-    Py_DECREF(type);
-    return status;
+    hook_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Hook_spec, NULL);
+    return hook_type != NULL ? PyModule_AddType(module, hook_type) : -1;
 }

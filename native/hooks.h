@@ -16,6 +16,10 @@ typedef enum Event {
     EVENT_COUNT,
 } Event;
 
+/* Whether a hook that the core itself has made is to hear of an event. Asked before anything is made
+   for it. May run Python code: no. */
+typedef bool (*HookFilter)(Event event, uint64_t async_id);
+
 /* For each event the kinds that some enabled hook wants to hear of: none while the core is
    disabled. */
 extern uint32_t hooks_wanted[EVENT_COUNT];
@@ -74,6 +78,11 @@ PyObject *hooks_call_unheard(PyObject *function);
 /* Switches on what Hook.enable() calls to have events made that cost something even
    unheard (settled). Set by tasks.c. */
 extern void (*hooks_wanted_changed)(void);
+
+/* Returns: a hook, off, that hears of `kind` what `filter` lets through; new, or NULL with an
+   exception set. */
+PyObject *hooks_make_filtered(PyObject *init, PyObject *settled, Kind kind,
+                              HookFilter filter);
 
 /* Returns: 0, or -1 with an exception set. */
 int hooks_add_type(PyObject *module);

@@ -1,6 +1,8 @@
 /* The module asynchooks._native: its functions, and nothing that has a home elsewhere. */
 
 #include "compat.h"
+#include "answers.h"
+#include "asgi.h"
 #include "callbacks.h"
 #include "contexts.h"
 #include "core.h"
@@ -9,6 +11,7 @@
 #include "greenlets.h"
 #include "handles.h"
 #include "hooks.h"
+#include "incoming.h"
 #include "internals.h"
 #include "jobs.h"
 #include "live.h"
@@ -18,6 +21,8 @@
 #include "random_ids.h"
 #include "scopes.h"
 #include "records.h"
+#include "requests.h"
+#include "roots.h"
 #include "registry.h"
 #include "resources.h"
 #include "scopes.h"
@@ -30,6 +35,7 @@
 #include "steps.h"
 #include "storages.h"
 #include "store_scopes.h"
+#include "task_spans.h"
 #include "tasks.h"
 #include "termination.h"
 #include "tracked.h"
@@ -210,38 +216,10 @@ get_execution_async_resource(PyObject *module, PyObject *unused)
     return Py_NewRef(resource != NULL ? resource : Py_None);
 }
 
-/* Returns: the record of a resource of any kind, or NULL without an exception. */
-static Record *
-record_of(PyObject *object)
-{
-    Record *record = records_find(object);
-    if (record == NULL) {
-        record = handles_record_of(object);
-    }
-    if (record == NULL) {
-        record = resources_record_of(object);
-    }
-    if (record == NULL) {
-        record = callbacks_record_of(object);
-    }
-    return record;
-}
-
-/* What executes now begins a request: it, and all that it creates from here on, have a new
-   root. */
 static PyObject *
 start_root(PyObject *module, PyObject *unused)
 {
-    uint64_t root = core.next_async_id++;
-    if (execution_top != NULL) {
-        execution_top->root = root;
-        PyObject *resource = execution_top->resource; /* borrowed */
-        Record *record = resource != NULL ? record_of(resource) : NULL;
-        if (record != NULL) {
-            record->root = root;
-        }
-    }
-    return PyLong_FromUnsignedLongLong(root);
+    return PyLong_FromUnsignedLongLong(root_begin());
 }
 
 /* Calls args[0] with the rest as nobody: what it makes has no cause, and is its own root. */
@@ -470,12 +448,6 @@ uninstall_callbacks(PyObject *module, PyObject *unused)
 }
 
 static PyObject *
-new_span_id(PyObject *module, PyObject *unused)
-{
-    return PyLong_FromUnsignedLongLong(random_id());
-}
-
-static PyObject *
 own_methods(PyObject *module, PyObject *subclass)
 {
     if (!PyType_Check(subclass)) {
@@ -589,7 +561,10 @@ static PyMethodDef functions[] = {
     {"set_span_gate", spans_set_gate, METH_O,
      "Hand every span that ends to a function, instead of encoding it."},
     {"release_span", spans_release, METH_O, "Encode an ended span, as without a gate."},
-    {"set_task_spans", start_span_set_tasks, METH_O, "Say where tasks' spans are kept."},
+    {"task_span_hook", task_spans_hook, METH_VARARGS,
+     "task_span_hook($module, init, settled, /)\n--\n\n"
+     "A hook, off, that hears of those tasks which are to have spans, or have."},
+    {"set_task_spans", task_spans_set, METH_O, "Say where tasks' spans are kept."},
     {"current_scope", scopes_current, METH_NOARGS,
      "The innermost scope that is in force here. There always is one."},
     {"scope_in", scopes_in, METH_O, "The innermost scope that is in force in a context."},
@@ -618,7 +593,48 @@ static PyMethodDef functions[] = {
     {"is_terminating", termination_is_due, METH_NOARGS,
      "Whether the process dies as soon as what has ended is sent."},
     {"mark_delivered", termination_delivered, METH_NOARGS, "It is sent."},
-    {"new_span_id", new_span_id, METH_NOARGS, "A random 64-bit id that is not zero."},
+    {"start_request", (PyCFunction)(void (*)(void))requests_start,
+     METH_FASTCALL | METH_KEYWORDS,
+     "start_request($module, /, *, request_id, method, path, parent=None, baggage=None, "
+     "attributes=None, kind=2)\n--\n\n"
+     "Begin a request: a new root, whatever was current before, and its server span; or, "
+     "by "
+     "`kind`,\nthat of a consumer.\n\n"
+     "`parent` and `baggage` are what the caller sent in its headers. Whoever calls this "
+     "puts "
+     "the\nrequest in force by `use_request`, and ends `request.span`."},
+    {"set_request_class", requests_set_class, METH_O, "Say what is made for a request."},
+    {"request_of_root", requests_of_root, METH_O,
+     "The request that is the root of this id, while anything still holds it. Costs a "
+     "look at "
+     "every\nrequest that lives."},
+    {"start_incoming", (PyCFunction)(void (*)(void))incoming_start,
+     METH_FASTCALL | METH_KEYWORDS,
+     "start_incoming($module, /, *, method, path, headers, scheme=None, query=None, "
+     "version=None, server=None, client=None, is_websocket=False)\n--\n\n"
+     "Begin the request that came with these headers. The caller puts it in force, and "
+     "follows its\nanswer."},
+    {"set_incoming_helpers", (PyCFunction)(void (*)(void))incoming_set_helpers,
+     METH_VARARGS | METH_KEYWORDS, "Say how headers and queries are read."},
+    {"asgi_start", asgi_start, METH_O, "Begin the request that an ASGI scope is of."},
+    {"asgi_sending", (PyCFunction)(void (*)(void))asgi_sending, METH_FASTCALL,
+     "asgi_sending($module, answer, message, /)\n--\n\n"
+     "The message to send in the place of `message`: with the request's id."},
+    {"asgi_sent", (PyCFunction)(void (*)(void))asgi_sent, METH_FASTCALL,
+     "asgi_sent($module, answer, message, /)\n--\n\nA message was sent."},
+    {"use_request", requests_use, METH_O,
+     "use_request($module, request, /)\n--\n\n"
+     "`with use_request(request):` what runs inside belongs to `request`, and to nothing "
+     "that "
+     "was\nin force before: on a kept connection that may be the previous request."},
+    {"record_tasks", scopes_record_tasks, METH_O,
+     "record_tasks($module, recorded, /)\n--\n\n"
+     "`with record_tasks(False):` the tasks that are created inside, and those that they "
+     "create,\nhave no spans of their own; what they do belongs to the span that is "
+     "current."},
+    {"request_id_from", incoming_request_id_from, METH_O,
+     "request_id_from($module, given, /)\n--\n\n"
+     "The id that the caller gave, or a new one where that could do harm."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -636,9 +652,10 @@ module_exec(PyObject *module)
         hooks_add_type(module) < 0 || resources_add_type(module) < 0 ||
         wrappers_add_type(module) < 0 || protocols_add_type(module) < 0 ||
         forks_prepare() < 0 || scopes_add_type(module) < 0 ||
-        spans_add_type(module) < 0 || span_buffer_add_type(module) < 0 ||
-        storages_add_types(module) < 0 || store_scopes_add_types(module) < 0 ||
-        contexts_add_type(module) < 0) {
+        spans_add_type(module) < 0 || requests_add_type(module) < 0 ||
+        incoming_prepare() < 0 || asgi_prepare() < 0 || answers_add_type(module) < 0 ||
+        span_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
+        store_scopes_add_types(module) < 0 || contexts_add_type(module) < 0) {
         return -1;
     }
     return 0;

@@ -63,3 +63,15 @@ random_id(void)
     } while (id == 0);
     return id;
 }
+
+PyObject *
+random_id_as_text(void)
+{
+    char digits[16];
+    uint64_t id = random_id();
+    for (int i = 15; i >= 0; i--) {
+        digits[i] = "0123456789abcdef"[id & 15];
+        id >>= 4;
+    }
+    return PyUnicode_DecodeASCII(digits, sizeof(digits), NULL);
+}

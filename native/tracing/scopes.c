@@ -47,11 +47,22 @@ scopes_current(PyObject *module, PyObject *unused)
     return (PyObject *)scope_current();
 }
 
+PyObject *
+scopes_record_tasks(PyObject *module, PyObject *recorded)
+{
+    int records_tasks = PyObject_IsTrue(recorded);
+    Scope *scope = records_tasks >= 0 ? scope_copy() : NULL;
+    if (scope != NULL) {
+        scope->records_tasks = records_tasks;
+    }
+    return (PyObject *)scope;
+}
+
 /* ---- The type ------------------------------------------------------------------------ */
 
-/* Of any arguments, which are for a subclass: everything is as it is outside. */
-static PyObject *
-Scope_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+/* As what is in force here. Returns: new, or NULL with an exception set. */
+static Scope *
+make_like_here(PyTypeObject *type)
 {
     Scope *self = (Scope *)type->tp_alloc(type, 0); /* owned */
     if (self == NULL) {
@@ -59,7 +70,7 @@ Scope_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     if (outermost == NULL) { /* this is it */
         self->records_tasks = true;
-        return (PyObject *)self;
+        return self;
     }
     Scope *outer = scope_current(); /* owned */
     if (outer == NULL) {
@@ -72,7 +83,33 @@ Scope_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->is_suppressed = outer->is_suppressed;
     self->records_tasks = outer->records_tasks;
     Py_DECREF(outer);
-    return (PyObject *)self;
+    return self;
+}
+
+/* Of any arguments, which are for a subclass: everything is as it is outside. */
+static PyObject *
+Scope_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    return (PyObject *)make_like_here(type);
+}
+
+Scope *
+scope_copy(void)
+{
+    return make_like_here(scope_type);
+}
+
+Scope *
+scope_of_request(PyObject *span, PyObject *baggage)
+{
+    Scope *self = (Scope *)scope_type->tp_alloc(scope_type, 0);
+    if (self != NULL) {
+        self->span = Py_XNewRef(span);
+        self->baggage = Py_XNewRef(baggage);
+        self->records_tasks =
+            true; /* also where the previous request records none, while it sends */
+    }
+    return self;
 }
 
 static int
@@ -112,27 +149,33 @@ Scope_dealloc(Scope *self)
 
 /* ---- In and out ---------------------------------------------------------------------- */
 
-static PyObject *
-Scope_enter(Scope *self, PyObject *unused)
+int
+scope_enter(Scope *self)
 {
     if (self->token != NULL) { /* it would be outside of itself */
         PyErr_SetString(PyExc_RuntimeError,
                         "a scope that is in force is entered again; make another one");
-        return NULL;
+        return -1;
     }
     Scope *outer = scope_current(); /* owned */
     if (outer == NULL) {
-        return NULL;
+        return -1;
     }
     PyObject *token = PyContextVar_Set(variable, (PyObject *)self); /* owned */
     if (token == NULL) {
         Py_DECREF(outer);
-        return NULL;
+        return -1;
     }
     Py_XSETREF(self->outer, outer);
     self->token = token;
     self->is_misplaced = false;
-    Py_RETURN_NONE;
+    return 0;
+}
+
+static PyObject *
+Scope_enter(Scope *self, PyObject *unused)
+{
+    return scope_enter(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* Takes the scope back, where it is the innermost one and was entered in this very context.
@@ -159,36 +202,37 @@ take_back(Scope *self, PyObject *token)
     return -1;
 }
 
-static PyObject *
-Scope_leave(Scope *self, PyObject *unused)
+int
+scope_leave(Scope *self)
 {
     PyObject *token = self->token; /* owned */
     if (token == NULL) {
-        Py_RETURN_NONE;
+        return 0;
     }
     self->token = NULL;
     int taken_back = take_back(self, token);
     Py_DECREF(token);
     if (taken_back < 0) {
-        return NULL;
+        return -1;
     }
     if (taken_back) {
         Py_CLEAR(self->outer); /* a task that has inherited this needs no more of it */
     } else {
         self->is_misplaced = true;
     }
-    Py_RETURN_NONE;
+    return 0;
+}
+
+static PyObject *
+Scope_leave(Scope *self, PyObject *unused)
+{
+    return scope_leave(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
 Scope___enter__(Scope *self, PyObject *unused)
 {
-    PyObject *entered = Scope_enter(self, NULL); /* owned */
-    if (entered == NULL) {
-        return NULL;
-    }
-    Py_DECREF(entered);
-    return Py_NewRef(self);
+    return scope_enter(self) < 0 ? NULL : Py_NewRef((PyObject *)self);
 }
 
 static PyObject *

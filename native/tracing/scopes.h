@@ -26,9 +26,25 @@ typedef struct Scope {
    always is one. May run Python code: no. */
 Scope *scope_current(void);
 
+/* Returns: a scope that is as what is in force here, not entered yet, new, or NULL with an exception
+   set. */
+Scope *scope_copy(void);
+
+/* Returns: a scope of this span, and of nothing that is in force here, new, or NULL with an
+   exception set. `baggage` may be NULL. */
+Scope *scope_of_request(PyObject *span, PyObject *baggage);
+
+/* Puts a scope in force. Returns: 0, or -1 with an exception set. */
+int scope_enter(Scope *self);
+
+/* Puts in force again what was before. Returns: 0, or -1 with an exception set. May run Python
+   code: yes (the end of what is let go). */
+int scope_leave(Scope *self);
+
 /* Python's functions: see module.c. */
 PyObject *scopes_in(PyObject *module, PyObject *context);
 PyObject *scopes_current(PyObject *module, PyObject *unused);
+PyObject *scopes_record_tasks(PyObject *module, PyObject *recorded);
 
 /* Adds the type to the module, and makes the outermost scope. Returns: 0, or -1 with an exception
    set. */

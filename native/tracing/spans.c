@@ -4,6 +4,7 @@
 #include "compat.h"
 #include "free_list.h"
 #include "random_ids.h"
+#include "requests.h"
 #include "sites.h"
 #include "span_buffer.h"
 #include "span_recording.h"
@@ -21,9 +22,6 @@ static PyObject *sampler = NULL;
 static PyObject *sink = NULL;
 static PyObject *gate = NULL;
 static bool sampler_decides_children = false;
-
-/* Owned. */
-static PyObject *str_add_span = NULL;
 
 /* ---- Beginning ---------------------------------------------------------------------- */
 
@@ -187,6 +185,10 @@ span_begin(PyTypeObject *type, PyObject *name, const SpanOptions *options)
         self->kind = (uint8_t)kind;
     }
     if (is_given(options->request)) {
+        if (!request_check(options->request)) {
+            PyErr_Format(PyExc_TypeError, "expected a Request, got %R", options->request);
+            goto error;
+        }
         self->request = Py_NewRef(options->request);
     }
     if (identify(self, options) < 0) {
@@ -381,13 +383,8 @@ tell(PyObject *function, Span *self)
 static void
 tell_end(Span *self)
 {
-    PyObject *result;
     if (self->request != NULL) {
-        result = PyObject_CallMethodOneArg(self->request, str_add_span, (PyObject *)self);
-        if (result == NULL) {
-            PyErr_WriteUnraisable(self->request);
-        }
-        Py_XDECREF(result);
+        request_add_span((Request *)self->request, (PyObject *)self);
     }
     if (gate != NULL) {
         tell(gate, self);
@@ -552,9 +549,8 @@ spans_set_limits(PyObject *module, PyObject *args, PyObject *kwargs)
 int
 spans_add_type(PyObject *module)
 {
-    str_add_span = PyUnicode_InternFromString("add_span");
     span_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Span_spec, NULL);
-    if (str_add_span == NULL || span_type == NULL || span_recording_prepare() < 0) {
+    if (span_type == NULL || span_recording_prepare() < 0) {
         return -1;
     }
     span_type->tp_vectorcall = Span_vectorcall;

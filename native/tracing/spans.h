@@ -14,7 +14,7 @@
 
 /* What OTLP calls StatusCode and SpanKind. */
 enum { STATUS_UNSET, STATUS_OK, STATUS_ERROR, STATUS_COUNT };
-enum { SPAN_KIND_INTERNAL = 1, SPAN_KIND_COUNT = 6 };
+enum { SPAN_KIND_INTERNAL = 1, SPAN_KIND_SERVER, SPAN_KIND_COUNT = 6 };
 
 /* What identifies a span, also in another process: W3C Trace Context. */
 typedef struct Identity {
@@ -43,7 +43,7 @@ typedef struct Span {
     uint64_t start_time; /* ns since the epoch; 0 of one that is not sampled */
     uint64_t end_time;
     PyObject *name;    /* owned: an exact str */
-    PyObject *request; /* owned, or NULL */
+    PyObject *request; /* owned: a Request, or NULL */
     PyObject *scope;   /* owned: bytes of encode_scope(), or NULL */
     PyObject *context; /* owned: a SpanContext, once somebody has asked; or NULL */
     PyObject *status_description; /* owned: an exact str, or NULL where it is empty */

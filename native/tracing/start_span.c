@@ -1,43 +1,42 @@
 #include "start_span.h"
 #include "arguments.h"
-#include "core.h"
+#include "requests.h"
 #include "scopes.h"
-#include "spans.h"
+#include "task_spans.h"
 
-/* Owned, or NULL before tracing/current.py is imported: a dict of async id to (its span, the span
-   at birth). */
-static PyObject *task_spans = NULL;
-
-PyObject *
-start_span_set_tasks(PyObject *module, PyObject *tasks)
+/* Returns: what stands for a span from its request's answer on, while the call that serves the
+   request goes on, borrowed; NULL where that is the span itself, or with an exception set. May run
+   Python code: yes. */
+static PyObject *
+find_background(PyObject *span)
 {
-    if (!PyDict_CheckExact(tasks)) {
-        PyErr_Format(PyExc_TypeError, "expected a dict, got %R", tasks);
+    if (!span_check(span) || !((Span *)span)->has_ended) {
         return NULL;
     }
-    Py_XSETREF(task_spans, Py_NewRef(tasks));
-    Py_RETURN_NONE;
+    Request *request = (Request *)((Span *)span)->request; /* borrowed */
+    return request != NULL && request->runs_on && request->span == span
+               ? request_background(request)
+               : NULL;
 }
 
 /* Returns: the span that what runs in a scope belongs to, new, or None, or NULL with an exception
-   set. May run Python code: no. */
+   set. May run Python code: yes. */
 static PyObject *
 find_current(const Scope *scope)
 {
-    PyObject *span = Py_NewRef(scope->span != NULL ? scope->span : Py_None); /* owned */
-    if (span == Py_None || task_spans == NULL || PyDict_GET_SIZE(task_spans) == 0) {
-        return span;
+    if (scope->span == NULL) {
+        Py_RETURN_NONE;
     }
-    PyObject *id = PyLong_FromUnsignedLongLong(execution_async_id()); /* owned */
-    PyObject *entry =
-        id != NULL ? PyDict_GetItemWithError(task_spans, id) : NULL; /* borrowed */
-    Py_XDECREF(id);
-    /* One that has entered a scope of its own since its birth runs for that. */
-    if (entry != NULL && PyTuple_Check(entry) && PyTuple_GET_SIZE(entry) == 2 &&
-        PyTuple_GET_ITEM(entry, 1) == span) {
-        Py_SETREF(span, Py_NewRef(PyTuple_GET_ITEM(entry, 0)));
-    } else if (PyErr_Occurred()) {
-        Py_CLEAR(span);
+    PyObject *span = Py_NewRef(scope->span); /* owned */
+    PyObject *own = task_spans_find(span); /* owned */
+    if (own != NULL) {
+        Py_DECREF(span);
+        return own;
+    }
+    PyObject *background = PyErr_Occurred() ? NULL : Py_XNewRef(find_background(span));
+    if (background != NULL || PyErr_Occurred()) {
+        Py_DECREF(span);
+        return background;
     }
     return span;
 }

@@ -7,7 +7,6 @@
 #include <Python.h>
 
 /* Python's functions: see module.c. */
-PyObject *start_span_set_tasks(PyObject *module, PyObject *tasks);
 PyObject *start_span_recording(PyObject *module, PyObject *unused);
 PyObject *start_span_current(PyObject *module, PyObject *unused);
 PyObject *start_span(PyObject *module, PyObject *const *args, Py_ssize_t nargs,

@@ -2,12 +2,13 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextvars import Context, ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, final
 
-from asynchooks.tracing.request import Request
+from asynchooks.tracing.request import Request as _Request
 from asynchooks.tracing.span import (
     AttributeValue,
     Event,
@@ -22,9 +23,11 @@ _Class = TypeVar("_Class", bound=type)
 __all__ = (
     "KINDS",
     "MISSING",
+    "Answer",
     "ContextState",
     "Entry",
     "Hook",
+    "Request",
     "Resource",
     "Scope",
     "Span",
@@ -181,7 +184,6 @@ _Sampler: TypeAlias = Callable[
 ]
 _CallSite: TypeAlias = tuple[CodeType, int, tuple[tuple[CodeType, int], ...]]
 
-def new_span_id() -> int: ...
 def guard_termination() -> None: ...
 def restore_termination() -> None: ...
 def release_termination() -> None: ...
@@ -214,6 +216,9 @@ def set_span_limits(
     link_attributes: int = ...,
     value_length: int = ...,
 ) -> None: ...
+def task_span_hook(
+    init: Callable[[int, str, int, object], object], settled: Callable[[int], object], /
+) -> Hook: ...
 def set_task_spans(tasks: dict[int, tuple[Span, Span]], /) -> None: ...
 def current_scope() -> Scope: ...
 def scope_in(context: Context, /) -> Scope: ...
@@ -255,6 +260,86 @@ class Scope:
         /,
     ) -> None: ...
 
+class Request:
+    def __new__(cls, request_id: str, method: str, path: str, root_async_id: int) -> Self: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def root_async_id(self) -> int: ...
+    @property
+    def spans(self) -> tuple[Span, ...]: ...
+    @property
+    def waiting(self) -> deque[Span]: ...
+    is_kept: bool | None
+    route: str | None
+    user: str | None
+    baggage: Mapping[str, str]
+    span: Span
+
+@final
+class Answer:
+    status: int | None
+    def __new__(cls, request: _Request) -> Self: ...
+    def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]], /) -> None: ...
+    def add(self, size: int, /) -> None: ...
+    def disconnect(self) -> None: ...
+    def end(self) -> None: ...
+    def fail(self, exception: BaseException, /) -> None: ...
+    def finish(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+def start_request(
+    *,
+    request_id: str,
+    method: str,
+    path: str,
+    parent: SpanContext | None = None,
+    baggage: Mapping[str, str] | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    kind: SpanKind = ...,
+) -> _Request: ...
+def set_request_class(request_class: type[Request], /) -> None: ...
+def request_of_root(root: int, /) -> _Request | None: ...
+def use_request(request: Request, /) -> Scope: ...
+def record_tasks(recorded: bool, /) -> Scope: ...
+def start_incoming(
+    *,
+    method: str,
+    path: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    scheme: str | None = None,
+    query: str | None = None,
+    version: str | None = None,
+    server: Sequence[Any] | None = None,
+    client: Sequence[Any] | None = None,
+    is_websocket: bool = False,
+) -> _Request: ...
+def request_id_from(given: str, /) -> str: ...
+def set_incoming_helpers(
+    *,
+    extract: Callable[
+        [Sequence[tuple[bytes, bytes]]], tuple[SpanContext | None, Mapping[str, str]]
+    ],
+    redact_query: Callable[[str], str],
+    record_headers: Callable[[Span, str, Sequence[tuple[bytes, bytes]]], object] | None,
+) -> None: ...
+def asgi_start(scope: MutableMapping[str, Any], /) -> _Request: ...
+def asgi_sending(
+    answer: Answer, message: MutableMapping[str, Any], /
+) -> MutableMapping[str, Any]: ...
+def asgi_sent(answer: Answer, message: MutableMapping[str, Any], /) -> None: ...
+
 class Span:
     def __new__(
         cls,
@@ -262,7 +347,7 @@ class Span:
         *,
         kind: SpanKind = ...,
         parent: Span | SpanContext | None = None,
-        request: Request | None = None,
+        request: _Request | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         start_time: int | None = None,
         call_site: bool = False,
@@ -278,7 +363,7 @@ class Span:
     @property
     def parent(self) -> SpanContext | None: ...
     @property
-    def request(self) -> Request | None: ...
+    def request(self) -> _Request | None: ...
     @property
     def start_time(self) -> int: ...
     @property

@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded, step_out
-from asynchooks.libraries.incoming import answering, start_incoming
+from asynchooks.libraries.incoming import Answer, start_incoming
 from asynchooks.tracing import current_request
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _make_handle_request(module: Any) -> Any:
             ours = guarded(original, _begin, request)
             if ours is None:
                 return await original(self, request, start_time, request_handler)
-            with answering(ours) as answer:
+            with Answer(ours) as answer:
                 handler = _failing_handler(request_handler, answer, module.HTTPException)
                 result = await original(self, request, start_time, handler)
                 response = result[0]

@@ -32,6 +32,7 @@ from asynchooks.libraries import (
     http_client,
     httpx,
     hypercorn,
+    incoming,
     litestar,
     logging,
     loguru,
@@ -144,6 +145,7 @@ def install() -> None:
     disabled = disabled_instrumentations()
     if "*" in disabled:
         return
+    incoming.install()
     _stop_waiting.extend(
         when_imported(library.MODULE, partial(_install_one, library))
         for library in LIBRARIES

@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded, step_out
-from asynchooks.libraries.incoming import answering, start_incoming
+from asynchooks.libraries.incoming import Answer, start_incoming
 from asynchooks.libraries.routes import record_failure
 from asynchooks.tracing import current_request
 
@@ -55,7 +55,7 @@ def _traced_handler(original: Any) -> Any:
         if request is None:
             await original(incoming)
             return
-        with answering(request) as answer:
+        with Answer(request) as answer:
             await original(incoming)
             if incoming.route is not None:
                 request.route = "/" + incoming.route.path.lstrip("/")

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import guarded, step_out
-from asynchooks.libraries.incoming import answering, start_incoming
+from asynchooks.libraries.incoming import Answer, start_incoming
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -41,7 +41,7 @@ def _make_execute(original: Any) -> Any:
         if request is None:
             await original(self, *args, **kwargs)
             return
-        with answering(request) as answer:
+        with Answer(request) as answer:
             vars(self)[_SERVED] = request, answer
             try:
                 await original(self, *args, **kwargs)

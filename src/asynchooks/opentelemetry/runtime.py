@@ -7,6 +7,7 @@ wherever it still is in force (see `Scope`).
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import opentelemetry.baggage
@@ -30,11 +31,28 @@ if TYPE_CHECKING:
 
 __all__ = ("SpanScope", "install")
 
+# The keys under which the API looks for what is ours.
+_OURS = frozenset((_BAGGAGE_KEY, _SPAN_KEY, _SUPPRESS_INSTRUMENTATION_KEY))
+
 
 def install(patches: Patches) -> None:
     """Put our runtime context in the place of the API's."""
     module = opentelemetry.context
     patches.replace(module, "_RUNTIME_CONTEXT", RuntimeContext(module._RUNTIME_CONTEXT))
+    patches.wrap(module, "get_value", _make_get_value)
+
+
+def _make_get_value(original: Any) -> Any:
+    @functools.wraps(original)
+    def get_value(key: str, context: Context | None = None) -> object:
+        if context is None and key not in _OURS:
+            # FastAPI asks four times a request for what nobody has set: no context is made for it.
+            scope = current_scope()
+            if not scope.is_outermost:
+                return scope.attached.get(key) if scope.attached is not None else None
+        return original(key, context)
+
+    return get_value
 
 
 class RuntimeContext(_RuntimeContext):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     Get = Callable[[str], str]
 
 __all__ = (
-    "CARRIERS",
     "DEFAULT_PROPAGATORS",
     "PROPAGATORS",
     "extract",
@@ -35,8 +34,6 @@ _TRACEPARENT = re.compile(
     r"-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?",
     re.ASCII,
 )
-# The headers without which no format says anything.
-CARRIERS = frozenset((b"traceparent", b"baggage", b"b3", b"x-b3-traceid"))
 # What the specification asks a receiver to carry at least.
 _MAXIMUM_TRACESTATE = 512
 

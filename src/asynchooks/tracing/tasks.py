@@ -6,15 +6,14 @@ import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.hooks import create_hook
+from asynchooks import _native
+from asynchooks._native import record_tasks
 from asynchooks.tracing.current import recording_span, task_spans
-from asynchooks.tracing.scope import Scope, current_scope
+from asynchooks.tracing.scope import current_scope
 from asynchooks.tracing.span import Span, StatusCode
 
 if TYPE_CHECKING:
     import asyncio
-
-    from asynchooks.hooks import AsyncHook
 
 __all__ = ("install", "record_tasks", "uninstall")
 
@@ -25,14 +24,14 @@ _NUMBERED = re.compile(r"Task-\d+")
 
 # Weak: a task that nobody holds must die as it would without us.
 _tasks: dict[int, weakref.ref[asyncio.Task[Any]]] = {}
-_hook: AsyncHook | None = None
+_hook: _native.Hook | None = None
 
 
 def install() -> None:
     """Make a span of every task that is created under a request."""
     global _hook
     if _hook is None:
-        _hook = create_hook(init=_init, settled=_end, destroy=_end, kinds=("Task",))
+        _hook = _native.task_span_hook(_init, _end)
         _hook.enable()
 
 
@@ -46,25 +45,10 @@ def uninstall() -> None:
         _tasks.clear()
 
 
-class record_tasks(Scope):
-    """`with record_tasks(False):` the tasks that are created inside, and those that they create,
-    have no spans of their own; what they do belongs to the span that is current."""
-
-    __slots__ = ()
-
-    def __init__(self, recorded: bool) -> None:
-        self.records_tasks = recorded
-
-
 def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None:
-    scope = current_scope()
-    inherited = scope.span
-    if inherited is None or inherited.request is None:
-        return
-    if not scope.records_tasks or len(task_spans) >= MAXIMUM_OPEN:
-        return
+    inherited = current_scope().span
     parent = recording_span()
-    if parent is None:
+    if inherited is None or parent is None or len(task_spans) >= MAXIMUM_OPEN:
         return
     task: asyncio.Task[Any] = resource  # type: ignore[assignment] # by the hook's kinds
     span = Span(
@@ -75,13 +59,11 @@ def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None
         call_site=True,
     )
     task_spans[async_id] = (span, inherited)
-    _tasks[async_id] = weakref.ref(task)
+    # One that is never finished dies when its loop is gone, or its coroutine.
+    _tasks[async_id] = weakref.ref(task, lambda _: _end(async_id))
 
 
 def _end(async_id: int) -> None:
-    """It is done; or it was never finished: the loop is gone, or its coroutine was."""
-    if async_id not in _tasks:
-        return
     entry = task_spans.pop(async_id, None)
     reference = _tasks.pop(async_id, None)
     if entry is None or reference is None:
