@@ -75,10 +75,13 @@ test-oldest: .venv-oldest/.installed $(VENV)/.installed
 		-W ignore::DeprecationWarning -W ignore::ImportWarning -W 'ignore:Unclosed file:ResourceWarning' \
 		--ignore tests/libraries/opentelemetry $(OLDEST) $(PYTEST_ARGS)
 
-.venv-oldest/.installed: requirements/oldest.txt $(SOURCES)
+.venv-oldest/.dependencies: requirements/oldest.txt
+	rm -rf .venv-oldest
 	"$$(scripts/find-python python3.11)" -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-		--requirement requirements/oldest.txt
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.venv-oldest/.installed: .venv-oldest/.dependencies $(SOURCES)
 	rm -rf build/lib* build/bdist* build/temp*
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-build-isolation --no-deps --force-reinstall .

@@ -88,7 +88,7 @@ def test_an_unknown_version_is_left_alone_with_one_warning(
 ) -> None:
     monkeypatch.setattr(metadata, "version", lambda name: version)
     for library in registry.LIBRARIES:
-        if library.NAME == name:
+        if name == library.NAME:
             registry._install_one(library, load(library))
     assert patches.before == []
     (record,) = caplog.records

@@ -28,7 +28,7 @@ import tornado.netutil
 import tornado.routing
 import tornado.web
 import uvicorn
-from litestar import Request as LitestarRequest  # noqa: TC002 -- Litestar looks it up
+from litestar import Request as LitestarRequest
 from tests.libraries.conftest import server_spans
 from tests.libraries.test_wsgi import get as get_once
 from tests.libraries.test_wsgi import serve as serve_wsgi
@@ -161,9 +161,7 @@ async def serve_sanic() -> AsyncIterator[str]:
     app.add_route(sanic_fail, "/fail")
     app.add_route(sanic_stream, "/stream")
     listener = socket.create_server(("127.0.0.1", 0))
-    server = await app.create_server(
-        sock=listener, access_log=False, return_asyncio_server=True
-    )
+    server = await app.create_server(sock=listener, access_log=False, return_asyncio_server=True)
     await server.startup()
     await server.start_serving()
     try:
@@ -236,9 +234,7 @@ def django_stream(request: django.http.HttpRequest) -> django.http.StreamingHttp
             yield part
 
     # What each release wants to have under ASGI.
-    return django.http.StreamingHttpResponse(
-        parts_async() if django.VERSION >= (4, 2) else parts()
-    )
+    return django.http.StreamingHttpResponse(parts_async() if django.VERSION >= (4, 2) else parts())
 
 
 urlpatterns = [
