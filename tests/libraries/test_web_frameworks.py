@@ -190,7 +190,7 @@ async def serve_asgi(app: Any) -> AsyncIterator[str]:
 
 
 @litestar.get("/orders/{number:int}", sync_to_thread=False)
-def litestar_order(request: LitestarRequest) -> str:
+def litestar_order(request: LitestarRequest[Any, Any, Any]) -> str:
     return work(request.path_params["number"])
 
 
