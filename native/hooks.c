@@ -9,7 +9,7 @@
 
 typedef struct Hook {
     PyObject_HEAD PyObject *callbacks[EVENT_COUNT]; /* owned; NULL: not asked for */
-    HookFilter filter; /* or NULL */
+    HookFilter filter;                              /* or NULL */
     uint32_t kinds;
     bool raises;
     bool is_enabled;

@@ -1,4 +1,5 @@
 #include "wrappers.h"
+#include "calls.h"
 #include "compat.h"
 #include "handles.h"
 #include "jobs.h"
@@ -328,6 +329,7 @@ static const struct {
     {"run", jobs_run},
     {"done_callback", act_done_callback},
     {"job", act_job},
+    {"span", call_in_span},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -369,7 +371,8 @@ Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     if (act == NULL || kind < 0 || kind >= KIND_COUNT ||
         (act == act_context && helper == Py_None) ||
-        (act == act_job && !PyContext_CheckExact(helper))) {
+        (act == act_job && !PyContext_CheckExact(helper)) ||
+        (act == call_in_span && !call_takes_helper(helper))) {
         PyErr_Format(PyExc_ValueError, "a wrapper has no action %s for kind %d", action,
                      kind);
         return NULL;

@@ -28,7 +28,7 @@ find_current(const Scope *scope)
         Py_RETURN_NONE;
     }
     PyObject *span = Py_NewRef(scope->span); /* owned */
-    PyObject *own = task_spans_find(span); /* owned */
+    PyObject *own = task_spans_find(span);   /* owned */
     if (own != NULL) {
         Py_DECREF(span);
         return own;

@@ -58,9 +58,9 @@ static bool
 concerns_spans(Event event, uint64_t async_id)
 {
     PyObject *outer = PyErr_GetRaisedException(); /* owned */
-    bool does =
-        event == EVENT_INIT ? is_to_have_a_span() : find_entry(async_id) != NULL;
-    PyErr_SetRaisedException(outer); /* in the place of trouble of ours: then there is no span */
+    bool does = event == EVENT_INIT ? is_to_have_a_span() : find_entry(async_id) != NULL;
+    PyErr_SetRaisedException(
+        outer); /* in the place of trouble of ours: then there is no span */
     return does;
 }
 

@@ -11,7 +11,7 @@ logger = logging.getLogger("asynchooks")
 _reported: dict[str, object] = {}
 
 
-def report_once(key: str, message: str, *args: object, exc_info: bool = False) -> None:
+def report_once(key: str, message: str, *args: object, exc_info: bool | Exception = False) -> None:
     """Log `message % args` as a warning, the first time that `key` is seen in this process.
 
     The message says what was seen, what was expected, and what to do. Safe from any thread.

@@ -68,12 +68,17 @@ def put_back() -> Iterator[None]:
 
 
 @pytest.fixture
-def captured(monkeypatch: pytest.MonkeyPatch) -> None:
+def captured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Headers are asked for, secret ones among them."""
     from asynchooks.libraries import http
 
     wanted = frozenset(("x-tenant", "set-cookie", *SECRETS))
-    monkeypatch.setattr(http, "captured_headers", lambda kind: wanted)
+    with monkeypatch.context() as patch:
+        for module in (http, incoming):
+            patch.setattr(module, "captured_headers", lambda kind: wanted)
+        incoming.install()
+        yield
+    incoming.install()
 
 
 class Application:
@@ -199,11 +204,14 @@ def test_nothing_is_computed_for_a_request_that_is_not_sampled(
     def compute(*args: Any) -> Any:
         raise AssertionError("computed")
 
-    monkeypatch.setattr(incoming, "_describe", compute)
-    monkeypatch.setattr(database, "read_statement", compute)
-    set_sampler(always_off)
     app = Application()
-    visit(app, x_request_id="r7")
+    with monkeypatch.context() as patch:
+        patch.setattr(incoming, "redact_query", compute)
+        patch.setattr(incoming, "record_headers", compute)
+        patch.setattr(database, "read_statement", compute)
+        incoming.install()
+        set_sampler(always_off)
+        visit(app, x_request_id="r7")
     assert trace.spans == []
     # The trace goes on, not sampled.
     assert app.sent["traceparent"].endswith("-00")

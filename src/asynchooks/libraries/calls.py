@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from asynchooks import _native
 from asynchooks._patching import step_out
 from asynchooks._reporting import report_once
-from asynchooks.tracing import suppress_tracing
+from asynchooks.tracing import recording_span, suppress_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,7 @@ __all__ = (
     "guarded",
     "is_coroutine_function",
     "replacing_argument",
+    "report",
     "step_out",
     "traced",
     "unrecorded",
@@ -50,10 +53,15 @@ def guarded(
     """`step(*args, **kwargs)`, or None where it raises, which is reported once."""
     try:
         return step(*args, **kwargs)
-    except Exception:
-        name = f"{original.__module__}.{original.__qualname__}"
-        report_once(f"call.{name}", "asynchooks could not record a call of %s", name, exc_info=True)
+    except Exception as exc:
+        report(original, exc)
         return None
+
+
+def report(original: Any, exc: Exception) -> None:
+    """Tell that a call of `original` went by unrecorded, and why."""
+    name = f"{original.__module__}.{original.__qualname__}"
+    report_once(f"call.{name}", "asynchooks could not record a call of %s", name, exc_info=exc)
 
 
 def traced(
@@ -112,6 +120,10 @@ def traced(
                 return result
 
             return run
+
+        if not whole and restore is None:
+            parts = (begin, finish, partial(fail, explain=explain), report, gate is recording_span)
+            return _native.Wrapper(original, "span", helper=parts)
 
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:

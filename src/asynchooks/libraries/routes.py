@@ -3,10 +3,10 @@ matched, and the exception that the framework answers itself."""
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded, step_out
+from asynchooks import _native
+from asynchooks.libraries.calls import report
 from asynchooks.tracing import current_request
 
 if TYPE_CHECKING:
@@ -22,23 +22,17 @@ def remembering_route(template_of: TemplateOf) -> Callable[[Any], Any]:
     """A wrapper of a route's `handle` that tells the request its template. A mount comes before
     what is mounted there, and is its prefix."""
 
-    def remember(route: Any, scope: Any) -> None:
-        request = current_request()
-        template = template_of(route, scope)
-        if request is not None and template is not None:
-            request.route = (request.route or "") + template
-
     def make(original: Any) -> Any:
-        @functools.wraps(original)
-        async def handle(self: Any, scope: Any, receive: Any, send: Any) -> None:
-            guarded(original, remember, self, scope)
+        def before(route: Any, scope: Any, *args: Any, **kwargs: Any) -> None:
             try:
-                await original(self, scope, receive, send)
-            except BaseException as exc:
-                step_out(exc)
-                raise
+                request = current_request()
+                template = template_of(route, scope) if request is not None else None
+                if request is not None and template is not None:
+                    request.route = (request.route or "") + template
+            except Exception as exc:
+                report(original, exc)
 
-        return handle
+        return _native.Wrapper(original, "arguments", helper=before)  # those that are given
 
     return make
 

@@ -7,7 +7,6 @@ stand. This reads words and no grammar, one pass over at most 16 KiB.
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import NamedTuple
 
@@ -16,8 +15,6 @@ __all__ = ("Statement", "read_statement")
 # What is recorded of a text; a summary, by the conventions, is no longer than so many characters.
 _MAXIMUM_TEXT = 16 * 1024
 _MAXIMUM_SUMMARY = 255
-# A longer text is read anew each time: the cache must stay small.
-_MAXIMUM_CACHED = 2048
 
 # In these, a backslash escapes inside of quotes, and double quotes are for text.
 _MYSQL_LIKE = frozenset(("mysql", "mariadb", "clickhouse", "spanner", "gcp.spanner", "hive"))
@@ -93,12 +90,6 @@ class Statement(NamedTuple):
 def read_statement(text: str, system: str = "") -> Statement:
     """Read a statement in the dialect of a `db.system.name`."""
     text = text[:_MAXIMUM_TEXT]
-    if len(text) > _MAXIMUM_CACHED:
-        return _read(text, system)
-    return _read_cached(text, system)
-
-
-def _read(text: str, system: str) -> Statement:
     pattern = _MYSQL if system in _MYSQL_LIKE else _MSSQL if "sql_server" in system else _STANDARD
     out: list[str] = []
     summary = _Summary()
@@ -128,9 +119,6 @@ def _read(text: str, system: str) -> Statement:
     if "?" in clean:
         clean = _ROWS.sub(r"\1", _LIST.sub(r"\1(?)", clean))
     return Statement(clean, summary.operation, summary.joined())
-
-
-_read_cached = functools.lru_cache(maxsize=1024)(_read)
 
 
 class _Summary:

@@ -38,21 +38,9 @@ _OURS = frozenset((_BAGGAGE_KEY, _SPAN_KEY, _SUPPRESS_INSTRUMENTATION_KEY))
 def install(patches: Patches) -> None:
     """Put our runtime context in the place of the API's."""
     module = opentelemetry.context
-    patches.replace(module, "_RUNTIME_CONTEXT", RuntimeContext(module._RUNTIME_CONTEXT))
-    patches.wrap(module, "get_value", _make_get_value)
-
-
-def _make_get_value(original: Any) -> Any:
-    @functools.wraps(original)
-    def get_value(key: str, context: Context | None = None) -> object:
-        if context is None and key not in _OURS:
-            # FastAPI asks four times a request for what nobody has set: no context is made for it.
-            scope = current_scope()
-            if not scope.is_outermost:
-                return scope.attached.get(key) if scope.attached is not None else None
-        return original(key, context)
-
-    return get_value
+    context = RuntimeContext(module._RUNTIME_CONTEXT)
+    patches.replace(module, "_RUNTIME_CONTEXT", context)
+    patches.wrap(module, "get_value", context.make_get_value)
 
 
 class RuntimeContext(_RuntimeContext):
@@ -63,9 +51,9 @@ class RuntimeContext(_RuntimeContext):
 
     def get_current(self) -> Context:
         scope = current_scope()
-        span = current_span()
         if scope.is_outermost:
             return self._replaced.get_current()
+        span = current_span()
         composed = scope.composed
         if composed is not None and composed[0] is span:
             context: Context = composed[1]
@@ -74,6 +62,24 @@ class RuntimeContext(_RuntimeContext):
         if composed is None:
             scope.composed = (span, context)
         return context
+
+    def make_get_value(self, original: Any) -> Any:
+        """The API's function of this name, without a context that is made for it: FastAPI asks four
+        times a request for what nobody has set."""
+        outside = self._replaced.get_current
+
+        @functools.wraps(original)
+        def get_value(key: str, context: Context | None = None) -> object:
+            if context is not None:
+                return context.get(key)
+            scope = current_scope()
+            if scope.is_outermost:
+                return outside().get(key)
+            if key in _OURS:
+                return self.get_current().get(key)
+            return scope.attached.get(key) if scope.attached is not None else None
+
+        return get_value
 
     def attach(self, context: Context) -> Token[Context]:
         scope: Any = _Attached(context)
