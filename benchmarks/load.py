@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
@@ -18,16 +19,23 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Load(NamedTuple):
-    """What came of it."""
+    """What came of it.
+
+    Attributes:
+        slow: how long one answer in a hundred takes at least, in seconds.
+    """
 
     answers: int
     failures: int
     seconds: float
+    slow: float
 
 
 class _Connection(asyncio.Protocol):
     def __init__(self, request: bytes) -> None:
         self._request = request
+        self._asked_at = 0.0
+        self.latencies: list[float] = []
         self._received = b""
         self.answers = self.failures = 0
         self.is_asking = True
@@ -35,7 +43,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        transport.write(self._request)
+        self._ask()
+
+    def _ask(self) -> None:
+        self._asked_at = time.perf_counter()
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -45,9 +57,10 @@ class _Connection(asyncio.Protocol):
             return
         self._received = b""
         self.answers += 1
+        self.latencies.append(time.perf_counter() - self._asked_at)
         self.failures += not head.startswith(b"HTTP/1.1 200")
         if self.is_asking:
-            self._transport.write(self._request)
+            self._ask()
         else:
             self._end()
 
@@ -79,8 +92,10 @@ async def _drive(port: int, path: str, seconds: float, connections: int) -> Load
     for connection in opened:
         connection.is_asking = False
     await asyncio.wait([connection.is_idle for connection in opened], timeout=10)
+    latencies = sorted(latency for connection in opened for latency in connection.latencies)
     return Load(
         sum(connection.answers for connection in opened),
         sum(connection.failures for connection in opened),
         loop.time() - began,
+        latencies[len(latencies) * 99 // 100] if latencies else 0.0,
     )

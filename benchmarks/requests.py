@@ -3,8 +3,9 @@ by side. `make bench-requests`.
 
 Every tracer has an environment and a server process of its own, and they take turns: in each round
 each is driven for a while over 16 kept connections. Compared is the throughput, within a round, and
-the processor's time that the server took for a request. All of them send what they record to a
-receiver that answers 200 to anything.
+the processor's time that the server took for a request, and what one answer in a hundred takes at
+least. All of them send what they record to a receiver that answers 200 to anything; we also to
+none, and to one that hangs, which must make no difference.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Measured(NamedTuple):
 
     throughput: float  # answers a second
     cpu: float  # us a request
+    slow: float  # ms, the 99th percentile
 
 
 class Server:
@@ -102,7 +104,7 @@ class Server:
         if load.failures or not load.answers:
             raise SystemExit(f"{self._process.args!r}: {load}, expected answers with status 200")
         cpu = (self._cpu() - before) / load.answers * 1e6
-        return Measured(load.answers / load.seconds, cpu)
+        return Measured(load.answers / load.seconds, cpu, load.slow * 1e3)
 
     def _cpu(self) -> float:
         """Seconds of processor time of its processes: those of its session."""
@@ -147,8 +149,17 @@ def receiver() -> Iterator[int]:
         [sys.executable, "-m", "benchmarks.receiver"], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.kill()
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """A receiver that the system connects to, and that nobody attends; its port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield server.getsockname()[1]
 
 
 @contextmanager
@@ -168,7 +179,7 @@ def measure(
     service: Service,
     places: Mapping[Tracer, Path],
     environment: Mapping[str, str],
-    port: int,
+    ports: Mapping[str, int],
     rounds: int,
     seconds: float,
 ) -> dict[Tracer, list[Measured]]:
@@ -177,7 +188,7 @@ def measure(
     with ExitStack() as stack:
         servers: dict[Tracer, Server] = {}
         for tracer, binaries in places.items():
-            of_tracer = {name: value.format(port=port) for name, value in tracer.environment}
+            of_tracer = {name: value.format(**ports) for name, value in tracer.environment}
             server = Server(service, tracer, binaries, {**environment, **of_tracer})
             stack.callback(server.stop)
             servers[tracer] = server
@@ -192,7 +203,10 @@ def measure(
 
 
 def show(service: Service, found: Mapping[Tracer, list[Measured]]) -> None:
-    print(f"\n{service.title:<34}{'requests/s':>11}{'ratio':>8}   middle half    us CPU/request")
+    print(
+        f"\n{service.title:<34}{'requests/s':>11}{'ratio':>8}"
+        "   middle half    us CPU/request   p99 ms"
+    )
     plain = found[PLAIN]
     for tracer, measured in found.items():
         ratios = [
@@ -201,9 +215,10 @@ def show(service: Service, found: Mapping[Tracer, list[Measured]]) -> None:
         low, ratio, high = statistics.quantiles(ratios, n=4)
         throughput = statistics.median(one.throughput for one in measured)
         cpu = statistics.median(one.cpu for one in measured)
+        slow = statistics.median(one.slow for one in measured)
         print(
             f"  {tracer.name:<32}{throughput:>11,.0f}{ratio:>8.2f}"
-            f"   {low:.2f} - {high:.2f}{cpu:>15.0f}"
+            f"   {low:.2f} - {high:.2f}{cpu:>15.0f}{slow:>12.1f}"
         )
 
 
@@ -232,7 +247,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        port = stack.enter_context(receiver())
+        ports = {
+            "port": stack.enter_context(receiver()),
+            "silent": stack.enter_context(silent()),
+        }
         inherited = {
             k: v for k, v in os.environ.items() if not k.startswith(("ASYNCHOOKS", "OTEL_"))
         }
@@ -245,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for service in SERVICES:
             if arguments.only in service.title:
                 found = measure(
-                    service, places, environment, port, arguments.rounds, arguments.seconds
+                    service, places, environment, ports, arguments.rounds, arguments.seconds
                 )
                 show(service, found)
 

@@ -60,7 +60,7 @@ class Asynchooks:
         from asynchooks.tracing import Span, SpanContext, start_span, use_span
 
         sites.configure()
-        buffer = _native.SpanBuffer(
+        buffer = _native.ExportBuffer(
             start=lambda: None,
             scope=_native.encode_scope("bench"),
             capacity=COUNT,

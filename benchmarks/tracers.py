@@ -21,8 +21,10 @@ class Tracer(NamedTuple):
     Args:
         packages: what is installed beside the services.
         before: in front of the server's command.
-        environment: of the server; `{port}` is the receiver's.
+        environment: of the server; `{port}` is the receiver's, `{silent}` that of one which takes
+            everything and never answers.
         bootstrap: a command that completes the installation.
+        home: whose packages it has; "": its own.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Tracer(NamedTuple):
     before: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     bootstrap: tuple[str, ...] = ()
+    home: str = ""
 
 
 PLAIN = Tracer("plain")
@@ -38,6 +41,16 @@ OURS = Tracer(
     (".",),
     ("asynchooks", "run", "--"),
     (("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:{port}"),),
+)
+TO_NONE = OURS._replace(
+    name="asynchooks to none",
+    environment=(("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),),
+    home=OURS.name,
+)
+TO_SILENCE = OURS._replace(
+    name="asynchooks to one that hangs",
+    environment=(("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:{silent}"),),
+    home=OURS.name,
 )
 OPENTELEMETRY = Tracer(
     "opentelemetry",
@@ -69,7 +82,7 @@ SENTRY = Tracer(
     (),
     (("BENCH_SENTRY", "http://key@127.0.0.1:{port}/1"),),
 )
-TRACERS = (PLAIN, OURS, OPENTELEMETRY, DDTRACE, SENTRY)
+TRACERS = (PLAIN, OURS, TO_NONE, TO_SILENCE, OPENTELEMETRY, DDTRACE, SENTRY)
 
 # Sentry has no command: it is switched on in the code. Here by what Python imports at its start.
 _SITECUSTOMIZE = """
@@ -84,7 +97,7 @@ def prepare(tracer: Tracer) -> Path | None:
     """The `bin` of the tracer's environment, made where there is none; None, with a message, where
     it cannot be made."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    home = Path("build", "bench-requests", f"{tracer.name}-{version}").absolute()
+    home = Path("build", "bench-requests", f"{tracer.home or tracer.name}-{version}").absolute()
     binaries = home / "bin"
     is_new = not (home / ".installed").exists()
     try:
@@ -93,7 +106,7 @@ def prepare(tracer: Tracer) -> Path | None:
             _pip(binaries, *SERVICES, "--constraint", "requirements/test.txt")
             folder = home / "lib" / f"python{version}" / "site-packages"
             (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE if tracer is SENTRY else "")
-        if tracer is OURS:  # as it is now
+        if home.name.startswith(f"{OURS.name}-"):  # as it is now
             _pip(binaries, *tracer.packages, "--no-deps", "--force-reinstall")
         elif is_new and tracer.packages:
             _pip(binaries, *tracer.packages)

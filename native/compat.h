@@ -75,4 +75,8 @@ unicode_ready(PyObject *text)
 
 #endif
 
+#if PY_VERSION_HEX < 0x030d0000
+#define Py_IsFinalizing _Py_IsFinalizing
+#endif
+
 #endif

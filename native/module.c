@@ -3,9 +3,13 @@
 #include "compat.h"
 #include "answers.h"
 #include "asgi.h"
+#include "asgi_exchange.h"
 #include "callbacks.h"
 #include "contexts.h"
 #include "core.h"
+#include "exchange.h"
+#include "export_buffer.h"
+#include "export_thread.h"
 #include "forks.h"
 #include "generators.h"
 #include "greenlets.h"
@@ -15,12 +19,14 @@
 #include "internals.h"
 #include "jobs.h"
 #include "live.h"
+#include "log_export.h"
 #include "otlp.h"
 #include "otlp_json.h"
 #include "protocols.h"
 #include "random_ids.h"
 #include "scopes.h"
 #include "records.h"
+#include "relays.h"
 #include "requests.h"
 #include "roots.h"
 #include "registry.h"
@@ -28,7 +34,6 @@
 #include "scopes.h"
 #include "sites.h"
 #include "snapshot.h"
-#include "span_buffer.h"
 #include "spans.h"
 #include "standard_loop.h"
 #include "start_span.h"
@@ -550,12 +555,32 @@ static PyMethodDef functions[] = {
      "Say what decides whether a trace is recorded, and whether also about children."},
     {"set_span_sink", spans_set_sink, METH_O,
      "Call a function with every span that ends."},
-    {"set_span_buffer", span_buffer_set, METH_O,
+    {"set_span_buffer", export_buffers_set_spans, METH_O,
      "Say where ended spans are encoded to; None: nowhere."},
-    {"request_as_json", otlp_json_of_request, METH_O,
-     "OTLP/JSON of a request that SpanBuffer.take() has given."},
+    {"set_log_buffer", export_buffers_set_logs, METH_O,
+     "Say where log records are encoded to; None: nowhere."},
+    {"is_exporting_logs", log_export_is_on, METH_NOARGS,
+     "Whether log records of this thread are exported: there is a buffer, and the thread "
+     "is\nno exporter's own."},
+    {"export_log_record", (PyCFunction)(void (*)(void))log_export, METH_FASTCALL,
+     "export_log_record($module, span, scope, timestamp, severity_number, severity_text, "
+     "body, attributes, /)\n--\n\n"
+     "Encode a log record, where they are exported."},
+    {"request_as_json", otlp_json_of_request, METH_VARARGS,
+     "request_as_json($module, request, signal='traces', /)\n--\n\n"
+     "OTLP/JSON of a request that ExportBuffer.take() has given."},
+    {"start_export_thread", export_thread_start, METH_O,
+     "start_export_thread($module, function, /)\n--\n\n"
+     "Call a function in a thread of the operating system, whatever stands in the place "
+     "of "
+     "Python's\nthreads, in an empty context. Nobody waits for it at exit."},
+    {"exchange", exchange, METH_VARARGS,
+     "exchange($module, file, head, body, seconds, /)\n--\n\n"
+     "Send `head` and `body` over a socket that does not block, and return what comes "
+     "first of\nthe answer: b\"\" where the other side has closed. Raises an OSError, of "
+     "which a TimeoutError\nafter so many seconds. The GIL is let go of once."},
     {"encode_resource", otlp_encode_resource, METH_O,
-     "The resource of a batch, for SpanBuffer.take()."},
+     "The resource of a batch, for ExportBuffer.take()."},
     {"encode_scope", (PyCFunction)(void (*)(void))otlp_encode_scope,
      METH_VARARGS | METH_KEYWORDS, "Who starts spans, for their `scope`."},
     {"set_span_gate", spans_set_gate, METH_O,
@@ -617,6 +642,11 @@ static PyMethodDef functions[] = {
     {"set_incoming_helpers", (PyCFunction)(void (*)(void))incoming_set_helpers,
      METH_VARARGS | METH_KEYWORDS, "Say how headers and queries are read."},
     {"asgi_start", asgi_start, METH_O, "Begin the request that an ASGI scope is of."},
+    {"asgi_exchange", (PyCFunction)(void (*)(void))asgi_exchange, METH_FASTCALL,
+     "asgi_exchange($module, answer, app, scope, receive, send, /)\n--\n\n"
+     "Call an ASGI application for one HTTP request, which is in force until what is "
+     "returned "
+     "was\nawaited."},
     {"asgi_sending", (PyCFunction)(void (*)(void))asgi_sending, METH_FASTCALL,
      "asgi_sending($module, answer, message, /)\n--\n\n"
      "The message to send in the place of `message`: with the request's id."},
@@ -627,6 +657,9 @@ static PyMethodDef functions[] = {
      "`with use_request(request):` what runs inside belongs to `request`, and to nothing "
      "that "
      "was\nin force before: on a kept connection that may be the previous request."},
+    {"suppress_tracing", scopes_suppress_tracing, METH_NOARGS,
+     "suppress_tracing($module, /)\n--\n\n"
+     "`with suppress_tracing():` spans started inside are not recorded."},
     {"record_tasks", scopes_record_tasks, METH_O,
      "record_tasks($module, recorded, /)\n--\n\n"
      "`with record_tasks(False):` the tasks that are created inside, and those that they "
@@ -654,7 +687,8 @@ module_exec(PyObject *module)
         forks_prepare() < 0 || scopes_add_type(module) < 0 ||
         spans_add_type(module) < 0 || requests_add_type(module) < 0 ||
         incoming_prepare() < 0 || asgi_prepare() < 0 || answers_add_type(module) < 0 ||
-        span_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
+        relays_add_type(module) < 0 || asgi_exchange_add_type(module) < 0 ||
+        export_buffer_add_type(module) < 0 || storages_add_types(module) < 0 ||
         store_scopes_add_types(module) < 0 || contexts_add_type(module) < 0) {
         return -1;
     }

@@ -50,8 +50,10 @@ call_with_first(PyObject *fn, PyObject *first, PyObject *const *args, size_t nar
     return result;
 }
 
-PyObject *
-wrapper_ask(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+/* What the helper says. Returns: new, NULL for None or where there is none; or NULL with an
+   exception set. */
+static PyObject *
+ask(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyObject *said;
     if (self->helper == NULL) {
@@ -64,15 +66,22 @@ wrapper_ask(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
         said = PyObject_Vectorcall(self->helper, args, (size_t)PyVectorcall_NARGS(nargsf),
                                    kwnames);
     }
+    if (said == Py_None) {
+        Py_CLEAR(said);
+    }
+    return said;
+}
+
+PyObject *
+wrapper_ask(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *said = ask(self, args, nargsf, kwnames);
     if (said == NULL && PyErr_Occurred()) {
         if (PyUnicode_Check(self->helper)) {
             PyErr_Clear(); /* an object of another make: it is left alone */
         } else {
             PyErr_WriteUnraisable(self->helper);
         }
-    }
-    if (said == Py_None) {
-        Py_CLEAR(said);
     }
     return said;
 }
@@ -198,8 +207,14 @@ act_through(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
 static PyObject *
 act_arguments(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *said = wrapper_ask(self, args, nargsf, kwnames); /* owned */
+    PyObject *said = ask(self, args, nargsf, kwnames); /* owned */
     if (said == NULL) {
+        if (PyErr_Occurred()) {
+            if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+                return NULL; /* Ctrl-C, say: it is the application's */
+            }
+            PyErr_WriteUnraisable(self->helper);
+        }
         return wrapper_call_original(self, args, nargsf, kwnames);
     }
     PyObject *result = NULL;

@@ -4,6 +4,7 @@
 #include "incoming.h"
 #include "span_recording.h"
 
+#include <stddef.h>
 #include <structmember.h>
 
 /* What runs on after the last byte for less than this (ns), and does nothing, is no background. */
@@ -190,6 +191,42 @@ finish(Answer *self)
         status = finish_background(request);
     }
     request->runs_on = false;
+    if (self->scope == NULL) { /* else there are more that hold the span */
+        request_let_go(request);
+    }
+    return status;
+}
+
+int
+answer_enter(Answer *self)
+{
+    Scope *scope = scope_of_request(self->request->span, self->request->baggage);
+    if (scope == NULL || scope_enter(scope) < 0) {
+        Py_XDECREF(scope);
+        return -1;
+    }
+    Py_XSETREF(self->scope, scope);
+    return 0;
+}
+
+int
+answer_leave(Answer *self, PyObject *exception)
+{
+    int status = exception != NULL ? fail(self, exception) : 0;
+    PyObject *trouble = PyErr_GetRaisedException(); /* owned: the first is told */
+    if (finish(self) < 0) {
+        status = -1;
+    }
+    Scope *scope = self->scope; /* owned */
+    self->scope = NULL;
+    if (scope != NULL && scope_leave(scope) < 0) {
+        status = -1;
+    }
+    Py_XDECREF(scope);
+    request_let_go(self->request);
+    if (trouble != NULL) {
+        PyErr_SetRaisedException(trouble);
+    }
     return status;
 }
 
@@ -251,18 +288,6 @@ Answer_finish(Answer *self, PyObject *unused)
     return none_or_null(finish(self));
 }
 
-static PyObject *
-Answer_enter(Answer *self, PyObject *unused)
-{
-    Scope *scope = scope_of_request(self->request->span, self->request->baggage);
-    if (scope == NULL || scope_enter(scope) < 0) {
-        Py_XDECREF(scope);
-        return NULL;
-    }
-    Py_XSETREF(self->scope, scope);
-    return Py_NewRef((PyObject *)self);
-}
-
 /* Takes the frame that the `with` stands in out of the traceback. Returns: 0, or -1 with an
    exception set. */
 static int
@@ -280,27 +305,19 @@ step_out(PyObject *exception)
 }
 
 static PyObject *
+Answer_enter(Answer *self, PyObject *unused)
+{
+    return answer_enter(self) < 0 ? NULL : Py_NewRef((PyObject *)self);
+}
+
+static PyObject *
 Answer_exit(Answer *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    Scope *scope = self->scope; /* owned */
-    int status = 0;
-    self->scope = NULL;
-    if (nargs > 1 && args[1] != Py_None &&
-        (step_out(args[1]) < 0 || fail(self, args[1]) < 0)) {
-        status = -1;
+    PyObject *exception = nargs > 1 && args[1] != Py_None ? args[1] : NULL; /* borrowed */
+    if (exception != NULL && step_out(exception) < 0) {
+        PyErr_Clear();
     }
-    PyObject *raised = PyErr_GetRaisedException(); /* owned */
-    if (finish(self) < 0) {
-        status = -1;
-    }
-    if (scope != NULL && scope_leave(scope) < 0) {
-        status = -1;
-    }
-    Py_XDECREF(scope);
-    if (raised != NULL) {
-        PyErr_SetRaisedException(raised);
-    }
-    return none_or_null(status);
+    return none_or_null(answer_leave(self, exception));
 }
 
 static PyObject *
@@ -385,6 +402,11 @@ static PyMethodDef Answer_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef Answer_members[] = {
+    {"request", T_OBJECT_EX, offsetof(Answer, request), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyGetSetDef Answer_getset[] = {
     {"status", (getter)get_status, (setter)set_status,
      "What is answered, once that is known.", NULL},
@@ -402,6 +424,7 @@ static PyType_Slot Answer_slots[] = {
     {Py_tp_dealloc, Answer_dealloc},
     {Py_tp_methods, Answer_methods},
     {Py_tp_getset, Answer_getset},
+    {Py_tp_members, Answer_members},
     {0, NULL},
 };
 

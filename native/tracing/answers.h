@@ -43,6 +43,14 @@ int answer_end(Answer *self);
 /* The client has gone away. Returns: 0, or -1 with an exception set. */
 int answer_disconnect(Answer *self);
 
+/* Puts the request in force. Returns: 0, or -1 with an exception set. */
+int answer_enter(Answer *self);
+
+/* The call that serves the request is over, by an exception or, with NULL, by returning: the answer
+   is finished, and what was in force before is again. Returns: 0, or -1 with an exception set. May
+   run Python code: yes. */
+int answer_leave(Answer *self, PyObject *exception);
+
 /* Adds the type to the module. Returns: 0, or -1 with an exception set. */
 int answers_add_type(PyObject *module);
 

@@ -200,16 +200,6 @@ error:
     return changed;
 }
 
-static int
-check_arguments(PyObject *const *args, Py_ssize_t nargs)
-{
-    if (nargs == 2 && answer_check(args[0])) {
-        return 0;
-    }
-    PyErr_SetString(PyExc_TypeError, "expected an Answer and a message");
-    return -1;
-}
-
 /* What went wrong with a message is the server's to say. Returns: whether it was an Exception, which
    is reported; else it stays set. */
 static bool
@@ -223,21 +213,18 @@ step_aside(PyObject *message)
 }
 
 PyObject *
-asgi_sending(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+asgi_message_to_send(Answer *answer, PyObject *given)
 {
-    if (check_arguments(args, nargs) < 0) {
-        return NULL;
-    }
     /* Owned. */
-    PyObject *type = get(args[1], str_type);
+    PyObject *type = get(given, str_type);
     PyObject *message = NULL;
     if (is_start(type)) {
-        message = begin((Answer *)args[0], args[1]);
+        message = begin(answer, given);
     } else if (!PyErr_Occurred()) {
-        message = Py_NewRef(args[1]);
+        message = Py_NewRef(given);
     }
-    if (message == NULL && step_aside(args[1])) {
-        message = Py_NewRef(args[1]);
+    if (message == NULL && step_aside(given)) {
+        message = Py_NewRef(given);
     }
     Py_XDECREF(type);
     return message;
@@ -270,19 +257,57 @@ error:
     return status;
 }
 
+int
+asgi_follow_sent(Answer *answer, PyObject *message)
+{
+    PyObject *type = get(message, str_type); /* owned */
+    int status = PyErr_Occurred() ? -1 : 0;
+    if (is_text(type, "http.response.body")) {
+        status = follow_body(answer, message);
+    }
+    Py_XDECREF(type);
+    return status < 0 && !step_aside(message) ? -1 : 0;
+}
+
+int
+asgi_follow_received(Answer *answer, PyObject *message)
+{
+    PyObject *type = get(message, str_type); /* owned */
+    int status = PyErr_Occurred() ? -1 : 0;
+    if (is_text(type, "http.disconnect")) {
+        status = answer_disconnect(answer);
+    }
+    Py_XDECREF(type);
+    return status < 0 && !step_aside(message) ? -1 : 0;
+}
+
+/* ---- Python's functions --------------------------------------------------------------- */
+
+static int
+check_arguments(PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs == 2 && answer_check(args[0])) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_TypeError, "expected an Answer and a message");
+    return -1;
+}
+
+PyObject *
+asgi_sending(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    return check_arguments(args, nargs) < 0
+               ? NULL
+               : asgi_message_to_send((Answer *)args[0], args[1]);
+}
+
 PyObject *
 asgi_sent(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (check_arguments(args, nargs) < 0) {
-        return NULL;
-    }
-    PyObject *type = get(args[1], str_type); /* owned */
-    int status = PyErr_Occurred() ? -1 : 0;
-    if (is_text(type, "http.response.body")) {
-        status = follow_body((Answer *)args[0], args[1]);
-    }
-    Py_XDECREF(type);
-    return status < 0 && !step_aside(args[1]) ? NULL : Py_NewRef(Py_None);
+    return check_arguments(args, nargs) < 0 ||
+                   asgi_follow_sent((Answer *)args[0], args[1]) < 0
+               ? NULL
+               : Py_NewRef(Py_None);
 }
 
 int

@@ -3,8 +3,16 @@
 #ifndef ASYNCHOOKS_ASGI_H
 #define ASYNCHOOKS_ASGI_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "answers.h"
+
+/* Returns: the message to send in the place of this one, new, or NULL with an exception set, which is
+   no Exception. May run Python code: yes. */
+PyObject *asgi_message_to_send(Answer *answer, PyObject *message);
+
+/* A message was sent, or has come. Return: 0, or -1 with an exception set, which is no Exception. May
+   run Python code: yes. */
+int asgi_follow_sent(Answer *answer, PyObject *message);
+int asgi_follow_received(Answer *answer, PyObject *message);
 
 /* Python's functions: see module.c. */
 PyObject *asgi_start(PyObject *module, PyObject *scope);

@@ -10,6 +10,7 @@ SpanLimits span_limits = {
     .links = 128,
     .event_attributes = 128,
     .link_attributes = 128,
+    .log_attributes = 128,
     .value_length = 16 * 1024,
 };
 
@@ -44,6 +45,12 @@ cut_text(PyObject *text)
         Py_SETREF(text, PyUnicode_Substring(text, 0, span_limits.value_length));
     }
     return text;
+}
+
+PyObject *
+short_text_of(PyObject *object)
+{
+    return cut_text(text_of(object));
 }
 
 /* An int as an exact one of 64 bits; a larger one as text, decimal where Python allows. */
@@ -99,7 +106,7 @@ clean_mapping(PyObject *value, int depth)
     PyObject *key, *item;
     Py_ssize_t position = 0;
     while (result != NULL && PyDict_Next(items, &position, &key, &item)) {
-        PyObject *clean_key = cut_text(text_of(key));
+        PyObject *clean_key = short_text_of(key);
         PyObject *clean_item = clean_key != NULL ? clean(item, depth) : NULL;
         if (clean_item == NULL || PyDict_SetItem(result, clean_key, clean_item) < 0) {
             Py_CLEAR(result);
@@ -116,7 +123,7 @@ static PyObject *
 clean(PyObject *value, int depth)
 {
     if (PyUnicode_Check(value)) {
-        return cut_text(text_of(value));
+        return short_text_of(value);
     }
     if (value == Py_None || PyBool_Check(value) || PyFloat_CheckExact(value)) {
         return Py_NewRef(value);
@@ -139,7 +146,7 @@ clean(PyObject *value, int depth)
     if (depth < MAXIMUM_DEPTH && PyDict_Check(value)) {
         return clean_mapping(value, depth + 1);
     }
-    return cut_text(text_of(value));
+    return short_text_of(value);
 }
 
 /* ---- The set ----------------------------------------------------------------------- */

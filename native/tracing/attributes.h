@@ -25,13 +25,14 @@ typedef struct Attributes {
     uint32_t dropped;
 } Attributes;
 
-/* How much a span may hold, at most. What is beyond is counted as dropped; a value is cut. */
+/* How much a span, or a log record, may hold, at most. What is beyond is counted as dropped; a value is cut. */
 typedef struct SpanLimits {
     uint32_t attributes;
     uint32_t events;
     uint32_t links;
     uint32_t event_attributes;
     uint32_t link_attributes;
+    uint32_t log_attributes; /* of a log record */
     Py_ssize_t value_length; /* characters of a str, bytes of a bytes */
 } SpanLimits;
 
@@ -53,6 +54,10 @@ PyObject *attributes_as_dict(const Attributes *self);
 
 /* Forgets all. May run Python code: yes. */
 void attributes_clear(Attributes *self);
+
+/* Returns: `object` as an exact str, cut where it is longer than a value may be, new, or NULL with
+   an exception set. May run Python code: yes. */
+PyObject *short_text_of(PyObject *object);
 
 /* Returns: `object` as an exact str of any length, new, or NULL with an exception set. May run
    Python code: yes. */

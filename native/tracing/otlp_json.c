@@ -103,8 +103,29 @@ static const Message RESOURCE_SPANS = {{
     [1] = {"resource", FORM_MESSAGE, &RESOURCE},
     [2] = {"scopeSpans", FORM_MESSAGES, &SCOPE_SPANS},
 }};
-static const Message REQUEST = {
-    {[1] = {"resourceSpans", FORM_MESSAGES, &RESOURCE_SPANS}}};
+static const Message TRACES = {{[1] = {"resourceSpans", FORM_MESSAGES, &RESOURCE_SPANS}}};
+static const Message LOG_RECORD = {{
+    [1] = {"timeUnixNano", FORM_UNSIGNED, NULL},
+    [2] = {"severityNumber", FORM_NUMBER, NULL},
+    [3] = {"severityText", FORM_TEXT, NULL},
+    [5] = {"body", FORM_MESSAGE, &ANY_VALUE},
+    [6] = {"attributes", FORM_MESSAGES, &KEY_VALUE},
+    [7] = {"droppedAttributesCount", FORM_NUMBER, NULL},
+    [8] = {"flags", FORM_NUMBER, NULL},
+    [9] = {"traceId", FORM_HEX, NULL},
+    [10] = {"spanId", FORM_HEX, NULL},
+    [11] = {"observedTimeUnixNano", FORM_UNSIGNED, NULL},
+}};
+static const Message SCOPE_LOGS = {{
+    [1] = {"scope", FORM_MESSAGE, &SCOPE},
+    [2] = {"logRecords", FORM_MESSAGES, &LOG_RECORD},
+    [3] = {"schemaUrl", FORM_TEXT, NULL},
+}};
+static const Message RESOURCE_LOGS = {{
+    [1] = {"resource", FORM_MESSAGE, &RESOURCE},
+    [2] = {"scopeLogs", FORM_MESSAGES, &SCOPE_LOGS},
+}};
+static const Message LOGS = {{[1] = {"resourceLogs", FORM_MESSAGES, &RESOURCE_LOGS}}};
 
 /* ---- Reading protobuf ----------------------------------------------------------------- */
 
@@ -382,17 +403,26 @@ put_message(Output *output, Input input, const Message *message, int depth)
 }
 
 PyObject *
-otlp_json_of_request(PyObject *module, PyObject *request)
+otlp_json_of_request(PyObject *module, PyObject *args)
 {
-    if (!PyBytes_Check(request)) {
-        PyErr_Format(PyExc_TypeError, "expected bytes, got %R", request);
+    /* Borrowed. */
+    PyObject *request;
+    const char *signal = "traces";
+    if (!PyArg_ParseTuple(args, "O!|s:request_as_json", &PyBytes_Type, &request,
+                          &signal)) {
+        return NULL;
+    }
+    bool is_of_logs = strcmp(signal, "logs") == 0;
+    if (!is_of_logs && strcmp(signal, "traces") != 0) {
+        PyErr_Format(PyExc_ValueError, "signal is '%s', expected 'traces' or 'logs'",
+                     signal);
         return NULL;
     }
     const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(request);
     Input input = {bytes, bytes + PyBytes_GET_SIZE(request)};
     Output output = {0};
     PyObject *result = NULL;
-    if (!put_message(&output, input, &REQUEST, 0)) {
+    if (!put_message(&output, input, is_of_logs ? &LOGS : &TRACES, 0)) {
         PyErr_SetString(PyExc_ValueError, "this is no request that the core has written");
     } else if (output.has_failed) {
         (void)PyErr_NoMemory();

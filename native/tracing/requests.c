@@ -27,6 +27,8 @@ static PyObject *server_kind = NULL;
 /* Borrowed: the last that was made, and through it all that live. */
 static Request *newest = NULL;
 
+static void drop_span(Request *self, PyObject *object);
+
 /* ---- The spans that it keeps ---------------------------------------------------------- */
 
 void
@@ -36,7 +38,7 @@ request_add_span(Request *self, PyObject *span)
         PyObject *dropped = self->spans[self->oldest_span]; /* owned */
         self->spans[self->oldest_span] = Py_NewRef(span);
         self->oldest_span = (self->oldest_span + 1) % MAXIMUM_KEPT_SPANS;
-        Py_DECREF(dropped);
+        drop_span(self, dropped);
         return;
     }
     if (self->span_count == self->span_capacity) {
@@ -64,6 +66,54 @@ request_has_child(const Request *self, uint64_t parent_id)
         }
     }
     return false;
+}
+
+/* ---- Its end --------------------------------------------------------------------------- */
+
+/* `held` is how often the request holds the span. */
+static void
+let_go_of(Request *self, PyObject *object, Py_ssize_t held)
+{
+    Span *span = (Span *)object;
+    if (Py_REFCNT(span) == held && !span->borrows_request &&
+        span->request == (PyObject *)self) {
+        span->borrows_request = true;
+        Py_DECREF(self); /* not the last: the caller's */
+    }
+}
+
+void
+request_let_go(Request *self)
+{
+    PyObject *own[] = {self->span, self->background};
+    Py_ssize_t held[] = {1, 1};
+    for (uint32_t i = 0; i < self->span_count; i++) {
+        if (self->spans[i] == own[0]) {
+            held[0]++;
+        } else if (self->spans[i] == own[1]) {
+            held[1]++;
+        } else {
+            let_go_of(self, self->spans[i], 1);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        if (own[i] != NULL) {
+            let_go_of(self, own[i], held[i]);
+        }
+    }
+}
+
+/* A span that somebody has taken from the request lives on without it. Steals: span, or NULL. May
+   run Python code: yes. */
+static void
+drop_span(Request *self, PyObject *object)
+{
+    Span *span = (Span *)object;
+    if (span != NULL && span->borrows_request && span->request == (PyObject *)self) {
+        span->request = NULL;
+        span->borrows_request = false;
+    }
+    Py_XDECREF(object);
 }
 
 static PyObject *
@@ -279,12 +329,14 @@ Request_clear(Request *self)
     self->spans = NULL;
     self->span_count = self->span_capacity = self->oldest_span = 0;
     for (uint32_t i = 0; i < count; i++) {
-        Py_DECREF(spans[i]);
+        drop_span(self, spans[i]);
     }
     PyMem_Free(spans);
+    PyObject *span = self->span, *background = self->background; /* owned */
+    self->span = self->background = NULL;
+    drop_span(self, span);
+    drop_span(self, background);
     Py_CLEAR(self->baggage);
-    Py_CLEAR(self->span);
-    Py_CLEAR(self->background);
     Py_CLEAR(self->waiting);
     Py_CLEAR(self->is_kept);
     return 0;
@@ -389,7 +441,9 @@ set_span(Request *self, PyObject *value, void *unused)
                      value != NULL ? value : Py_None);
         return -1;
     }
-    Py_XSETREF(self->span, Py_NewRef(value));
+    PyObject *replaced = self->span; /* owned */
+    self->span = Py_NewRef(value);
+    drop_span(self, replaced);
     return 0;
 }
 

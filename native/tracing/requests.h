@@ -66,6 +66,11 @@ void request_add_span(Request *self, PyObject *span);
    borrowed; or NULL with an exception set. May run Python code: yes. */
 PyObject *request_background(Request *self);
 
+/* Breaks the circles between a request that is over and those of its spans that nobody else holds:
+   they then hold it no more, and it dies with the last that does, not when the garbage collector
+   comes by. May run Python code: yes. */
+void request_let_go(Request *self);
+
 /* Whether a span below `parent_id` has ended. */
 bool request_has_child(const Request *self, uint64_t parent_id);
 

@@ -48,6 +48,16 @@ scopes_current(PyObject *module, PyObject *unused)
 }
 
 PyObject *
+scopes_suppress_tracing(PyObject *module, PyObject *unused)
+{
+    Scope *scope = scope_copy();
+    if (scope != NULL) {
+        scope->is_suppressed = true;
+    }
+    return (PyObject *)scope;
+}
+
+PyObject *
 scopes_record_tasks(PyObject *module, PyObject *recorded)
 {
     int records_tasks = PyObject_IsTrue(recorded);

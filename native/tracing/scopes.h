@@ -44,6 +44,7 @@ int scope_leave(Scope *self);
 /* Python's functions: see module.c. */
 PyObject *scopes_in(PyObject *module, PyObject *context);
 PyObject *scopes_current(PyObject *module, PyObject *unused);
+PyObject *scopes_suppress_tracing(PyObject *module, PyObject *unused);
 PyObject *scopes_record_tasks(PyObject *module, PyObject *recorded);
 
 /* Adds the type to the module, and makes the outermost scope. Returns: 0, or -1 with an exception

@@ -6,7 +6,7 @@
 #include "random_ids.h"
 #include "requests.h"
 #include "sites.h"
-#include "span_buffer.h"
+#include "span_export.h"
 #include "span_recording.h"
 #include "span_views.h"
 
@@ -300,7 +300,9 @@ static int
 Span_traverse(Span *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->request);
+    if (!self->borrows_request) {
+        Py_VISIT(self->request);
+    }
     Py_VISIT(self->context);
     return 0;
 }
@@ -308,6 +310,9 @@ Span_traverse(Span *self, visitproc visit, void *arg)
 static int
 Span_clear(Span *self)
 {
+    if (self->borrows_request) {
+        self->request = NULL;
+    }
     Py_CLEAR(self->request);
     Py_CLEAR(self->context);
     return 0;
@@ -388,8 +393,8 @@ tell_end(Span *self)
     }
     if (gate != NULL) {
         tell(gate, self);
-    } else if (span_buffer != NULL) {
-        span_buffer_add(self);
+    } else {
+        span_export(self);
     }
     if (sink != NULL) {
         tell(sink, self);
@@ -519,9 +524,7 @@ spans_release(PyObject *module, PyObject *span)
         PyErr_Format(PyExc_TypeError, "expected a Span, got %R", span);
         return NULL;
     }
-    if (span_buffer != NULL) {
-        span_buffer_add((Span *)span);
-    }
+    span_export((Span *)span);
     Py_RETURN_NONE;
 }
 
@@ -529,13 +532,13 @@ PyObject *
 spans_set_limits(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {
-        "attributes",      "events",       "links", "event_attributes",
-        "link_attributes", "value_length", NULL};
+        "attributes",      "events",         "links",        "event_attributes",
+        "link_attributes", "log_attributes", "value_length", NULL};
     SpanLimits limits = span_limits;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIn:set_span_limits", names,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIn:set_span_limits", names,
                                      &limits.attributes, &limits.events, &limits.links,
                                      &limits.event_attributes, &limits.link_attributes,
-                                     &limits.value_length)) {
+                                     &limits.log_attributes, &limits.value_length)) {
         return NULL;
     }
     if (limits.value_length < 0) {

@@ -61,7 +61,8 @@ typedef struct Span {
     bool parent_is_remote;
     bool is_sampled;
     bool has_ended;
-    bool is_foreign; /* somebody else records it; for us it is over from the start */
+    bool borrows_request; /* it is not owned: see request_let_go() */
+    bool is_foreign;      /* somebody else records it; for us it is over from the start */
 } Span;
 
 /* What a span is begun with. All borrowed, and NULL where not given. */

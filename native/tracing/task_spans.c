@@ -46,9 +46,9 @@ static bool
 is_to_have_a_span(void)
 {
     Scope *scope = scope_current(); /* owned */
-    bool is = scope != NULL && scope->records_tasks && scope->span != NULL &&
-              span_check(scope->span) && ((Span *)scope->span)->request != NULL &&
-              ((Span *)scope->span)->is_sampled;
+    bool is = scope != NULL && scope->records_tasks && !scope->is_suppressed &&
+              scope->span != NULL && span_check(scope->span) &&
+              ((Span *)scope->span)->request != NULL && ((Span *)scope->span)->is_sampled;
     Py_XDECREF(scope);
     return is;
 }

@@ -1,5 +1,5 @@
 #include "termination.h"
-#include "span_buffer.h"
+#include "export_buffer.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -71,7 +71,7 @@ watch(void *unused)
     while (sem_wait(&requested) != 0) {
     }
     atomic_store(&is_due, true);
-    span_buffer_wake();
+    export_buffers_wake();
     struct timespec limit;
     (void)clock_gettime(CLOCK_REALTIME, &limit);
     limit.tv_sec += TIME_LIMIT;

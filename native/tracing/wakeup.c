@@ -1,4 +1,5 @@
 #include "wakeup.h"
+#include "clock.h"
 
 static Wakeup *free_wakeups = NULL;
 
@@ -32,15 +33,43 @@ wakeup_give(Wakeup *self)
 }
 
 void
-wakeup_take(Wakeup *self, long long microseconds)
+wakeup_urge(Wakeup *self)
 {
-    PyLockStatus status;
-    Py_BEGIN_ALLOW_THREADS status =
-        PyThread_acquire_lock_timed(self->lock, microseconds, 0);
-    Py_END_ALLOW_THREADS if (status == PY_LOCK_ACQUIRED)
-    {
-        atomic_store(&self->is_given, false);
+    atomic_store(&self->is_urgent, true);
+    wakeup_give(self);
+}
+
+/* Returns: for how many microseconds there is nothing to do; -1: for ever. */
+static long long
+idle_time(Wakeup *self, uint64_t interval)
+{
+    if (atomic_exchange(&self->is_urgent, false) || atomic_load(&self->is_full)) {
+        return 0;
     }
+    uint64_t since = atomic_load(&self->since);
+    if (since == 0) {
+        return -1;
+    }
+    uint64_t age = clock_elapsed(since, clock_monotonic_ns());
+    return age < interval ? (long long)((interval - age) / 1000) + 1 : 0;
+}
+
+void
+wakeup_wait(Wakeup *self, uint64_t interval)
+{
+    long long microseconds = idle_time(self, interval);
+    if (microseconds == 0) {
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS while (microseconds != 0)
+    {
+        if (PyThread_acquire_lock_timed(self->lock, microseconds, 0) ==
+            PY_LOCK_ACQUIRED) {
+            atomic_store(&self->is_given, false);
+        }
+        microseconds = idle_time(self, interval);
+    }
+    Py_END_ALLOW_THREADS
 }
 
 void
@@ -50,6 +79,8 @@ wakeup_free(Wakeup *self)
         atomic_store(&self->is_given, false);
     }
     atomic_store(&self->is_urgent, false);
+    atomic_store(&self->is_full, false);
+    atomic_store(&self->since, 0);
     self->next = free_wakeups;
     free_wakeups = self;
 }

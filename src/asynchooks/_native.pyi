@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextvars import Context, ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, final
@@ -26,12 +26,12 @@ __all__ = (
     "Answer",
     "ContextState",
     "Entry",
+    "ExportBuffer",
     "Hook",
     "Request",
     "Resource",
     "Scope",
     "Span",
-    "SpanBuffer",
     "Storage",
     "StoreScope",
     "Use",
@@ -53,17 +53,19 @@ __all__ = (
     "enable",
     "encode_resource",
     "encode_scope",
+    "exchange",
     "execution_async_id",
     "execution_async_resource",
+    "export_log_record",
     "guard_termination",
     "install_callbacks",
     "introduce",
     "is_enabled",
+    "is_exporting_logs",
     "is_terminating",
     "live_counts",
     "mark_delivered",
     "memory",
-    "new_span_id",
     "origin",
     "recording_span",
     "release_span",
@@ -75,6 +77,7 @@ __all__ = (
     "root_async_id",
     "set_greenlet_type",
     "scope_in",
+    "set_log_buffer",
     "set_lookups",
     "set_options",
     "set_sampler",
@@ -88,6 +91,7 @@ __all__ = (
     "set_type_attribute",
     "site_frames",
     "snapshot",
+    "start_export_thread",
     "start_root",
     "start_span",
     "task_of_step",
@@ -190,7 +194,9 @@ def release_termination() -> None: ...
 def is_terminating() -> bool: ...
 def mark_delivered() -> None: ...
 def encode_resource(attributes: Mapping[str, AttributeValue], /) -> bytes: ...
-def request_as_json(request: bytes, /) -> bytes: ...
+def start_export_thread(function: Callable[[], object], /) -> None: ...
+def exchange(file: int, head: bytes, body: bytes, seconds: float, /) -> bytes: ...
+def request_as_json(request: bytes, signal: str = ..., /) -> bytes: ...
 def encode_scope(
     name: str,
     version: str = ...,
@@ -214,6 +220,7 @@ def set_span_limits(
     links: int = ...,
     event_attributes: int = ...,
     link_attributes: int = ...,
+    log_attributes: int = ...,
     value_length: int = ...,
 ) -> None: ...
 def task_span_hook(
@@ -227,7 +234,19 @@ def set_span_gate(gate: Callable[[Span], object] | None, /) -> None: ...
 def release_span(span: Span, /) -> None: ...
 def set_sampler(sampler: _Sampler | None, decides_children: bool = ..., /) -> None: ...
 def set_span_sink(sink: Callable[[Span], object] | None, /) -> None: ...
-def set_span_buffer(buffer: SpanBuffer | None, /) -> None: ...
+def set_span_buffer(buffer: ExportBuffer | None, /) -> None: ...
+def set_log_buffer(buffer: ExportBuffer | None, /) -> None: ...
+def is_exporting_logs() -> bool: ...
+def export_log_record(
+    span: Span | None,
+    scope: bytes | None,
+    timestamp: int,
+    severity_number: int,
+    severity_text: str,
+    body: object,
+    attributes: Mapping[str, Any] | None,
+    /,
+) -> None: ...
 def current_span() -> Span | None: ...
 def start_span(
     name: str,
@@ -283,6 +302,8 @@ class Request:
 @final
 class Answer:
     status: int | None
+    @property
+    def request(self) -> _Request: ...
     def __new__(cls, request: _Request) -> Self: ...
     def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]], /) -> None: ...
     def add(self, size: int, /) -> None: ...
@@ -312,6 +333,7 @@ def start_request(
 def set_request_class(request_class: type[Request], /) -> None: ...
 def request_of_root(root: int, /) -> _Request | None: ...
 def use_request(request: Request, /) -> Scope: ...
+def suppress_tracing() -> Scope: ...
 def record_tasks(recorded: bool, /) -> Scope: ...
 def start_incoming(
     *,
@@ -335,6 +357,14 @@ def set_incoming_helpers(
     record_headers: Callable[[Span, str, Sequence[tuple[bytes, bytes]]], object] | None,
 ) -> None: ...
 def asgi_start(scope: MutableMapping[str, Any], /) -> _Request: ...
+def asgi_exchange(
+    answer: Answer,
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[..., Awaitable[Any]],
+    send: Callable[..., Awaitable[None]],
+    /,
+) -> Awaitable[None]: ...
 def asgi_sending(
     answer: Answer, message: MutableMapping[str, Any], /
 ) -> MutableMapping[str, Any]: ...
@@ -411,7 +441,7 @@ class Span:
     def end(self, end_time: int | None = None) -> None: ...
 
 @final
-class SpanBuffer:
+class ExportBuffer:
     def __new__(
         cls,
         *,
@@ -420,7 +450,8 @@ class SpanBuffer:
         capacity: int,
         byte_limit: int,
         batch: int,
-    ) -> SpanBuffer: ...
+        wake_at: int = ...,
+    ) -> ExportBuffer: ...
     def wait(self, interval: float, /) -> None: ...
     def wake(self) -> None: ...
     def take(self, resource: bytes, /) -> tuple[int, bytes] | None: ...
@@ -502,7 +533,7 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | str | Context | None = ...,
+        helper: Callable[..., Any] | tuple[Any, ...] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

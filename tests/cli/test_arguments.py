@@ -55,12 +55,12 @@ def test_defaults() -> None:
         (["view", "--port", "65536"], "'65536' is not a port, expected 0 to 65535"),
         (["view", "--port", "-1"], "--port"),
         (["view", "--port", "٣"], "is not a port"),
-        (["run", "--colour", "x"], "unrecognized arguments: --colour"),
+        (["run", "--colour", "x"], "unrecognized arguments: --colour; see `asynchooks run --help`"),
         (["run", "--por", "1", "x"], "unrecognized arguments: --por"),
         (["view", "extra"], "unrecognized arguments: extra"),
         (["serve"], "invalid choice: 'serve'"),
-        ([], "required: COMMAND"),
-        (["--once"], "required: COMMAND"),
+        ([], "no command, expected one of run, view, demo, doctor; see `asynchooks --help`"),
+        (["--once"], "unrecognized arguments: --once; see `asynchooks --help`"),
     ],
 )
 def test_a_wrong_line_is_one_line_and_status_2(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,20 @@ def test_as_text() -> None:
     for boundary in boundaries.BOUNDARIES:
         assert f"  on   {boundary.NAME}: {boundary.DOES}" in lines
     assert "         threading.Thread.start" in lines
+
+
+def test_a_reader_that_has_enough_is_no_trouble() -> None:
+    """As in `asynchooks doctor | head`."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "asynchooks", "doctor"],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_what_is_switched_off_is_well_too() -> None:

@@ -194,7 +194,7 @@ class Starter:
     def viewer(self, store: str = "requests.db") -> Viewer:
         return Viewer(self.process(*VIEWER, "--port", "0", "--store", store))
 
-    def shop(self, *options: str, viewer: Viewer | None) -> Shop:
+    def shop(self, *options: str, viewer: Viewer | None, **variables: str) -> Shop:
         """The shop under uvicorn with `options`, traced if there is a viewer."""
         prefix = (*ASYNCHOOKS, "run", "--port", viewer.port, "--") if viewer else ()
         ports = free_port(), free_port()
@@ -210,7 +210,9 @@ class Starter:
             "--port",
         )
         database = self.folder / f"shop-{ports[0]}.sqlite3"
-        rates = self.process(*prefix, "uvicorn", "rates.main:app", *common, str(ports[1]))
+        rates = self.process(
+            *prefix, "uvicorn", "rates.main:app", *common, str(ports[1]), **variables
+        )
         shop = self.process(
             *prefix,
             "uvicorn",
@@ -218,6 +220,7 @@ class Starter:
             *options,
             *common,
             str(ports[0]),
+            **variables,
             SHOP_DATABASE=str(database),
             RATES_URL=f"http://127.0.0.1:{ports[1]}",
         )

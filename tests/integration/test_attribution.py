@@ -120,9 +120,13 @@ def marks(text: str) -> set[str]:
     return {"mark-" + rest[:4] for rest in text.split("mark-")[1:]}
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_everything_is_found_under_its_request(start: Starter, viewer: Viewer, loop: str) -> None:
-    shop = start.shop("--loop", loop, viewer=viewer)
+@pytest.mark.parametrize(
+    ("loop", "logs"), [("asyncio", "none"), ("asyncio", "otlp"), ("uvloop", "none")]
+)
+def test_everything_is_found_under_its_request(
+    start: Starter, viewer: Viewer, loop: str, logs: str
+) -> None:
+    shop = start.shop("--loop", loop, viewer=viewer, OTEL_LOGS_EXPORTER=logs)
     planned = visits(shop.database)
     asyncio.run(send_all(shop.url, planned))
     for visit in planned:

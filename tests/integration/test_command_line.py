@@ -231,6 +231,17 @@ def test_run_uses_a_viewer_that_is_there_and_leaves_it(viewer: Viewer, tmp_path:
     assert answers(viewer.url)
 
 
+def test_run_says_so_when_that_viewer_has_another_store(viewer: Viewer, tmp_path: Path) -> None:
+    store = viewer.get("/api/health")["store"]
+    options = ("--port", viewer.port, "--store")
+    same = asynchooks("run", *options, store, "--", "true", folder=tmp_path)
+    assert one_line(same) == f"asynchooks: requests at {viewer.url}\n"
+    other = asynchooks("run", *options, "other.db", "--", "true", folder=tmp_path)
+    assert other.returncode == 0
+    assert one_line(other).endswith(f"(its viewer is there already, and stores them in {store})\n")
+    assert not (tmp_path / "other.db").exists()
+
+
 def test_run_sends_to_a_collector_that_the_environment_names(tmp_path: Path) -> None:
     script = "import os; print(os.environ['OTEL_EXPORTER_OTLP_ENDPOINT'], os.environ['ASYNCHOOKS'])"
     url = "http://collector.example:4318"
@@ -239,6 +250,23 @@ def test_run_sends_to_a_collector_that_the_environment_names(tmp_path: Path) -> 
     )
     assert result.stdout == f"{url} trace\n"
     assert result.stderr == f"asynchooks: traces go to {url}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("OTEL_TRACES_EXPORTER", "file", "traces go where OTEL_TRACES_EXPORTER says: file"),
+        ("OTEL_TRACES_EXPORTER", "None", "traces go where OTEL_TRACES_EXPORTER says: none"),
+        ("OTEL_SDK_DISABLED", "true", "nothing is traced: OTEL_SDK_DISABLED is true"),
+    ],
+)
+def test_run_starts_no_viewer_for_traces_that_do_not_come_to_it(
+    tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    result = asynchooks("run", "--", "true", folder=tmp_path, **{name: value})
+    assert result.returncode == 0
+    assert one_line(result) == f"asynchooks: {said}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_extra_the_command_runs_all_the_same(tmp_path: Path) -> None:

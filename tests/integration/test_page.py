@@ -42,8 +42,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """A page; whatever it complains of in its console fails the test."""
+def page(viewer: Viewer) -> Iterator[Page]:
+    """A page; whatever it complains of in its console fails the test. It is closed before `viewer`
+    ends, of which it would complain."""
     complaints: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:

@@ -1,5 +1,6 @@
 """A receiver of OTLP that nobody here wrote, Datadog's test agent, takes what we send and gives it
 back whole: protobuf over HTTP, which it decodes, and lines of the file, which it keeps as they are.
+Log records, too.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ def answers(url: str) -> bool:
     return True
 
 
-def run(**variables: str) -> list[str]:
+def run(script: str = SCRIPT, **variables: str) -> list[str]:
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         env=environment({"OTEL_SERVICE_NAME": "shop", **variables}),
         check=True,
         capture_output=True,
@@ -166,3 +167,54 @@ def test_json_comes_back_whole(agent: str, tmp_path: Path) -> None:
         ask(agent, "/v1/traces", line)
     told = json.loads(ask(agent, "/test/session/traces"))  # the newest first
     assert told[::-1] == [json.loads(line) for line in lines]
+
+
+LOGGING = """
+import asynchooks, logging, json
+from asynchooks import tracing
+from asynchooks.tracing import Span, use_span
+asynchooks.enable(tracing=True)
+logger = logging.getLogger("shop.orders")
+logger.addHandler(logging.NullHandler())
+with use_span(Span("work")) as span:
+    logger.critical("served %s", "é€😀", extra={"user": "ada", "count": 3})
+    for number in range(1000):
+        logger.warning("many", extra={"number": number})
+assert tracing.flush(30)
+assert tracing.log_stats() == (1001, 1001, 0, 0), tracing.log_stats()
+print(json.dumps([f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"]))
+"""
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_log_records_come_back_whole(agent: str, compression: str) -> None:
+    ask(agent, "/test/session/clear")
+    ids = run(
+        LOGGING,
+        OTEL_EXPORTER_OTLP_ENDPOINT=agent,
+        OTEL_EXPORTER_OTLP_COMPRESSION=compression,
+        OTEL_LOGS_EXPORTER="otlp",
+        OTEL_TRACES_EXPORTER="none",
+    )
+    records = [
+        (scope["scope"]["name"], record)
+        for request in json.loads(ask(agent, "/test/session/logs"))
+        for resource in request["resource_logs"]
+        for scope in resource["scope_logs"]
+        for record in scope["log_records"]
+    ]
+    assert {name for name, _ in records} == {"shop.orders"}
+    (served,) = (record for _, record in records if record["severity_text"] == "FATAL")
+    assert served["severity_number"] == "SEVERITY_NUMBER_FATAL"
+    assert served["body"] == {"string_value": "served é€😀"}
+    assert [base64.b64decode(served[key]).hex() for key in ("trace_id", "span_id")] == ids
+    attributes = {pair["key"]: pair["value"] for pair in served["attributes"]}
+    assert attributes["user"] == {"string_value": "ada"}
+    assert attributes["count"] == {"int_value": "3"}
+    numbers = [
+        int(pair["value"]["int_value"])
+        for _, record in records
+        for pair in record["attributes"]
+        if pair["key"] == "number"
+    ]
+    assert sorted(numbers) == list(range(1000))

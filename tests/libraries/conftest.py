@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import SERVER_PYTHON
+from tests.libraries import jobs
 
 from asynchooks import _reporting, libraries
 from asynchooks.tracing import (
@@ -20,6 +23,7 @@ from asynchooks.tracing import (
     Span,
     SpanKind,
     StatusCode,
+    links,
     set_sink,
     start_request,
     tasks,
@@ -90,13 +94,20 @@ def trace(engine: None, caplog: pytest.LogCaptureFixture) -> Iterator[Trace]:
     recorded = Trace()
     set_sink(recorded.spans.append)
     tasks.install()
+    links.install()
     libraries.install()
     yield recorded
     libraries.uninstall()
+    links.uninstall()
     tasks.uninstall()
     set_sink(None)
     logged = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.records]
     assert [r.getMessage() for r in logged if r.name == "asynchooks"] == []
+
+
+@pytest.fixture(autouse=True)
+def forget_jobs() -> None:
+    jobs.seen.clear()
 
 
 def server_spans(trace: Trace) -> list[Span]:
@@ -172,6 +183,59 @@ def mongodb() -> Iterator[str]:
         yield f"mongodb://127.0.0.1:{port}"
 
 
+@pytest.fixture
+def kafka() -> Iterator[str]:
+    """The address of a Kafka: librdkafka's, which it comes with for tests, and which talks to every
+    client. Any topic is there, with four partitions."""
+    from confluent_kafka import Producer
+
+    cluster = Producer(
+        {"bootstrap.servers": "localhost", "test.mock.num.brokers": 1, "log_level": 0}
+    )
+    (broker,) = cluster.list_topics(timeout=60).brokers.values()
+    yield f"{broker.host}:{broker.port}"
+    cluster.flush(0)
+
+
+# Of Debian's package. The one on the PATH wants to be root, and to keep its data with the system's.
+_RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[str]:
+    """The URL of a RabbitMQ of its own."""
+    if not _RABBITMQ.exists():
+        pytest.skip("RabbitMQ is not installed (Debian: apt-get install rabbitmq-server)")
+    port, distribution_port, epmd_port = _free_port(), _free_port(), _free_port()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        configuration = folder / "rabbitmq.conf"
+        configuration.write_text(f"listeners.tcp.local = 127.0.0.1:{port}\n")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": name,  # Erlang's cookie
+            "ERL_EPMD_PORT": str(epmd_port),  # Erlang's register of nodes, of its own, too
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_NODENAME": f"test-{port}@localhost",
+            "RABBITMQ_DIST_PORT": str(distribution_port),
+            "RABBITMQ_CONFIG_FILE": str(configuration),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "none.config"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "flags"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+        }
+        with (
+            _running("epmd", port=epmd_port, environment=environment),
+            _running(str(_RABBITMQ), port=port, environment=environment),
+        ):
+            yield f"amqp://guest:guest@127.0.0.1:{port}/"
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -180,11 +244,18 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(*command: str, port: int) -> Iterator[None]:
+def _running(*command: str, port: int, environment: dict[str, str] | None = None) -> Iterator[None]:
     """`command` runs, and listens on `port`."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    ) as process:
         try:
-            end = time.monotonic() + 60
+            end = time.monotonic() + 120
             while not _is_open(port):
                 assert process.poll() is None, f"{command} ended"
                 assert time.monotonic() < end, f"{command} does not listen"
@@ -192,6 +263,11 @@ def _running(*command: str, port: int) -> Iterator[None]:
             yield
         finally:
             process.terminate()
+            try:
+                process.wait(20)
+            finally:  # what it has started, too
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _is_open(port: int) -> bool:

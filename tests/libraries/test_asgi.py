@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import socket
 import traceback
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import fastapi
 import httpx
-import hypercorn.asyncio
-import hypercorn.config
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from tests.libraries.conftest import server_spans
+from tests.libraries.serving import serve
 
 import asynchooks
 from asynchooks.libraries.asgi import TracedApplication
@@ -101,50 +97,6 @@ application = Starlette(
         WebSocketRoute("/echo", echo),
     ]
 )
-
-
-async def serve_uvicorn(
-    config: uvicorn.Config, listener: socket.socket, may_end: asyncio.Event
-) -> None:
-    server = uvicorn.Server(config)
-    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-    await may_end.wait()
-    server.should_exit = True
-    await serving
-
-
-@asynccontextmanager
-async def serve(kind: str, app: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """`app` behind a real server on this loop, and a client of it."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    may_end = asyncio.Event()
-    # Both servers close what they listen on.
-    if kind == "hypercorn":
-        config = hypercorn.config.Config()
-        config.bind = [f"fd://{listener.detach()}"]
-        config.errorlog = None
-        serving = asyncio.ensure_future(
-            hypercorn.asyncio.serve(app, config, shutdown_trigger=may_end.wait)
-        )
-    else:
-        http: Any = kind.removeprefix("uvicorn-")
-        serving = asyncio.ensure_future(
-            serve_uvicorn(
-                uvicorn.Config(app, http=http, log_level="critical", lifespan="off"),
-                listener,
-                may_end,
-            )
-        )
-    limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=60
-    ) as client:
-        try:
-            yield client
-        finally:
-            may_end.set()
-            await serving
 
 
 def visit(kind: str, *paths: str, app: Any = application, **options: Any) -> list[httpx.Response]:
@@ -684,7 +636,10 @@ def test_each_message_of_a_websocket_is_a_span(trace: Trace) -> None:
 
 
 @every_server
-def test_a_get_after_a_large_post_is_a_request_of_its_own(trace: Trace, kind: str) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_get_after_a_large_post_is_a_request_of_its_own(
+    trace: Trace, kind: str, loop: str
+) -> None:
     """asyncio hands it the context of the POST (cpython#140947)."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -705,7 +660,8 @@ def test_a_get_after_a_large_post_is_a_request_of_its_own(trace: Trace, kind: st
                 await keeping.post("/", content=b"x" * 300_000)
                 await keeping.get("/")
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=pytest.importorskip(loop).new_event_loop) as runner:
+        runner.run(main())
     spans = server_spans(trace)
     assert [span.attributes["http.request.method"] for span in spans] == ["POST", "GET"] * 3
     assert [span.parent for span in spans] == [None] * 6

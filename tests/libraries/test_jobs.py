@@ -17,8 +17,6 @@ import celery.contrib.testing.worker  # type: ignore[import-untyped]
 import celery.signals  # type: ignore[import-untyped]
 import dramatiq
 import dramatiq.worker
-import nats
-import nats.aio.client
 import pytest
 import redis
 import taskiq
@@ -27,20 +25,12 @@ import taskiq.receiver.receiver
 from arq.connections import RedisSettings
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
-from tests.integration.conftest import Process, free_port
+from tests.libraries.jobs import check, of_kind, seen, work
 
-from asynchooks.tracing import (
-    Request,
-    Span,
-    SpanKind,
-    StatusCode,
-    current_request,
-    start_span,
-)
+from asynchooks.tracing import Request, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.libraries.conftest import Trace
 
@@ -51,74 +41,6 @@ def redis_url(redis_port: int) -> str:
     with redis.Redis(port=redis_port) as client:
         client.flushall()
     return f"redis://127.0.0.1:{redis_port}/0"
-
-
-@pytest.fixture
-def nats_url(tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    command = ["nats-server", "--addr", "127.0.0.1", "--port", str(port), "--jetstream"]
-    with Process([*command, "--store_dir", str(tmp_path)], tmp_path) as server:
-        server.wait_until(lambda: "Server is ready" in server.output, "NATS is ready")
-        yield f"nats://127.0.0.1:{port}"
-
-
-seen: list[Request | None] = []
-
-
-@pytest.fixture(autouse=True)
-def forget() -> None:
-    seen.clear()
-
-
-def work(name: str) -> None:
-    """What every job does."""
-    seen.append(current_request())
-    start_span(f"work {name}").end()
-    if name == "fail":
-        raise LookupError("no such lamp")
-
-
-def of_kind(trace: Trace, kind: SpanKind) -> list[Span]:
-    return [span for span in trace.spans if span.kind is kind]
-
-
-def check(trace: Trace, sender: Request, system: str, destination: str, name: str) -> None:
-    """Two jobs, "a" and "fail", were sent by one request, and both have run."""
-    sent = of_kind(trace, SpanKind.PRODUCER)
-    run = of_kind(trace, SpanKind.CONSUMER)
-    assert [span.name for span in sent] == [f"send {name}"] * 2
-    assert [span.parent for span in sent] == [sender.span.context] * 2
-    assert {span.name for span in run} == {f"process {name}"}
-    for span in sent:
-        assert span.call_site is not None
-        assert span.call_site[0].co_filename == __file__
-        assert span.attributes["messaging.system"] == system
-        assert span.attributes["messaging.destination.name"] == destination
-        assert span.attributes["messaging.operation.type"] == "send"
-    by_sender = {span.context.span_id: span for span in sent}
-    for span in run:
-        assert span.parent is None
-        assert span.context.trace_id != sender.span.context.trace_id
-        assert span.attributes["messaging.operation.type"] == "process"
-        assert span.attributes["messaging.destination.name"] == destination
-        (link,) = span.links
-        producer = by_sender[link.context.span_id]
-        assert link.context.trace_id == producer.context.trace_id
-        if "messaging.message.id" in producer.attributes:
-            message_id = producer.attributes["messaging.message.id"]
-            assert span.attributes["messaging.message.id"] == message_id
-        assert span.request is not None
-        assert span.request.id == sender.id
-        assert span.request.root_async_id != sender.root_async_id
-    assert set(seen) == {span.request for span in run}
-    ran = trace.named("work a")  # maybe in a task of the job
-    assert ran.request in [span.request for span in run]
-    assert ran.context.trace_id in [span.context.trace_id for span in run]
-    failed = [span for span in run if span.status_code is StatusCode.ERROR]
-    assert {span.attributes["error.type"] for span in failed} == {"LookupError"}
-    assert {span.status_description for span in failed} == {"no such lamp"}
-    failure = next(one for one in trace.spans if one.name == "work fail")
-    assert failure.request in [span.request for span in failed]
 
 
 def celery_app(broker: str, backend: str) -> Any:
@@ -279,69 +201,6 @@ def test_arq(trace: Trace, redis_url: str, serializer: str) -> None:
         return sender
 
     check(trace, asyncio.run(main()), "arq", "arq:queue", "work")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("is_stream", [False, True])
-def test_nats(trace: Trace, nats_url: str, is_stream: bool) -> None:
-    errors: list[Exception] = []
-
-    async def main() -> Request:
-        done = asyncio.Event()
-
-        async def remember(exc: Exception) -> None:
-            errors.append(exc)
-
-        async def handle(message: Any) -> None:
-            await asyncio.sleep(0)
-            if message.data == b"end":
-                done.set()
-            else:
-                work(message.data.decode())
-
-        client = await nats.connect(nats_url, error_cb=remember)
-        target: Any = client
-        if is_stream:
-            target = client.jetstream()
-            await target.add_stream(name="shop", subjects=["orders"])
-        await target.subscribe("orders", cb=handle)
-        with trace.request("r42") as sender:
-            await target.publish("orders", b"a")
-            await target.publish("orders", b"fail")
-        await target.publish("orders", b"end")
-        await asyncio.wait_for(done.wait(), 60)
-        await client.close()
-        return sender
-
-    sender = asyncio.run(main())
-    assert [type(error) for error in errors] == [LookupError]
-    # The last was sent by nobody.
-    unsent = [span for span in of_kind(trace, SpanKind.CONSUMER) if not span.links]
-    assert len(unsent) == 1
-    trace.spans.remove(unsent[0])
-    check(trace, sender, "nats", "orders", "orders")
-
-
-@pytest.mark.slow
-def test_a_request_and_its_reply_over_nats(trace: Trace, nats_url: str) -> None:
-    async def main() -> Request:
-        async def answer(message: Any) -> None:
-            work("a")
-            await message.respond(b"answer")
-
-        client = await nats.connect(nats_url)
-        await client.subscribe("questions", cb=answer)
-        with trace.request("r42") as sender:
-            reply = await client.request("questions", b"?", timeout=30)
-        assert reply.data == b"answer"
-        await client.close()
-        return sender
-
-    sender = asyncio.run(main())
-    (sent,) = of_kind(trace, SpanKind.PRODUCER)
-    (run,) = of_kind(trace, SpanKind.CONSUMER)
-    assert sent.parent == sender.span.context
-    assert [link.context.span_id for link in run.links] == [sent.context.span_id]
 
 
 def test_jobs_at_once_of_many_requests_are_apart(trace: Trace) -> None:

@@ -147,6 +147,20 @@ def test_a_message_that_cannot_be_formatted_fails_as_without_us(
     assert request.span.events[0].attributes["log.message"] == "%d orders"
 
 
+def test_an_interrupt_while_a_line_is_recorded_reaches_the_application(
+    trace: Trace, log: Log
+) -> None:
+    class Slow:
+        """Its text takes so long that somebody presses Ctrl-C."""
+
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with trace.request(), pytest.raises(KeyboardInterrupt):
+        log.logger.warning("%s", Slow())
+    assert log.lines == []
+
+
 def test_a_logger_that_is_switched_off_says_nothing(trace: Trace, log: Log) -> None:
     log.logger.disabled = True
     with trace.request() as request:

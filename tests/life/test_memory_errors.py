@@ -68,7 +68,7 @@ span.end()
 buffer.take(resource)
 """,
     "a buffer of spans": """
-buffer = asynchooks._native.SpanBuffer(
+buffer = asynchooks._native.ExportBuffer(
     start=nothing, scope=asynchooks._native.encode_scope("a", "b", "c", {"d": 1}),
     capacity=10, byte_limit=10_000_000, batch=5)
 asynchooks._native.encode_resource({"a": "b", "c": ["d"]})
@@ -78,6 +78,18 @@ for number in range(12):
 count, request = buffer.take(resource)
 asynchooks._native.request_as_json(request)
 buffer.stats()
+buffer.close()
+""",
+    "log records": """
+buffer = asynchooks._native.ExportBuffer(
+    start=nothing, scope=b"", capacity=10, byte_limit=10_000_000, batch=5)
+asynchooks._native.set_log_buffer(buffer)
+span = tracing.Span("name")
+for number in range(12):
+    asynchooks._native.export_log_record(
+        span, None, 1, 9, "INFO", "x" * 10_000, {"a": "x" * 10_000, "b": [1, "x"]})
+count, request = buffer.take(resource)
+asynchooks._native.request_as_json(request, "logs")
 buffer.close()
 """,
     "many of a kind": """
@@ -156,7 +168,7 @@ def sweep():
     assert failed > 0
 sys.unraisablehook = nothing
 errors = set()
-buffer = asynchooks._native.SpanBuffer(
+buffer = asynchooks._native.ExportBuffer(
     start=nothing, scope=b"", capacity=1000, byte_limit=10_000_000, batch=500)
 resource = asynchooks._native.encode_resource({})
 asynchooks._native.set_span_buffer(buffer)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from asynchooks.libraries.registry import LIBRARIES
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)\)")
@@ -40,6 +42,14 @@ def test_the_first_screen_shows_two_commands_and_the_page() -> None:
     commands = [line for line in first if line.startswith("$ ")]
     assert commands == ['$ pip install "asynchooks[view]"', "$ asynchooks run -- uvicorn app:app"]
     assert any(line.startswith("![") for line in first)
+
+
+def test_every_library_that_is_traced_is_listed() -> None:
+    table = (ROOT / "docs" / "libraries.md").read_text()
+    listed = {name.lower() for name in re.findall(r"^\| ([\w.-]+) \|", table, re.MULTILINE)}
+    traced = {library.NAME.lower() for library in LIBRARIES}
+    assert listed - {"library"} == traced
+    assert f"**Libraries**: {len(traced)} of them" in (ROOT / "README.md").read_text()
 
 
 def test_what_architecture_names_is_there() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.viewer.conftest import Export
 
+from asynchooks.viewer import schema
 from asynchooks.viewer import store as store_module
 from asynchooks.viewer.decode import decode_export
 from asynchooks.viewer.errors import ViewerError
@@ -49,6 +50,16 @@ def test_what_was_stored_is_there_after_opening_again(tmp_path: Path) -> None:
     store = Store(path)
     store.add(batches(2))
     assert routes(store) == ["/2", "/1"]
+    store.close()
+
+
+def test_a_store_of_an_earlier_version_is_brought_up_to_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "requests.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"{schema.M001_INITIAL}PRAGMA user_version = 1;")
+    store = Store(path)
+    store.add(batches(1))
+    assert routes(store) == ["/1"]
     store.close()
 
 

@@ -3,7 +3,7 @@
 import { Component } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { RequestRow } from "./api";
-import { clock, duration } from "./format";
+import { clock, duration, shortClock } from "./format";
 import * as state from "./state";
 
 export function RequestList() {
@@ -133,7 +133,7 @@ function Cells({ row, share }: RowProps) {
   const classes = [row.error && "failed", row.pending && "pending"].filter(Boolean).join(" ");
   return (
     <tr class={classes} onClick={() => String(getSelection()) || (location.hash = href)}>
-      <td class="quiet mono">{clock(row.start)}</td>
+      <td class="quiet mono" title={clock(row.start)}>{shortClock(row.start)}</td>
       <td class="quiet service" title={row.service}>{row.service}</td>
       <td class="mono">{row.method}</td>
       <td class="route">
@@ -148,7 +148,7 @@ function Cells({ row, share }: RowProps) {
       <td class="number"><Status row={row} /></td>
       <td class="number duration">
         <span>{row.pending ? "…" : duration(row.duration_ns)}</span>
-        <i style={{ width: `${share}%` }} />
+        {!row.pending && <i style={{ width: `${share}%` }} />}
       </td>
       <td class={row.queries >= 10 ? "number many" : "number"}>{row.queries || ""}</td>
       <td class="number">{row.calls || ""}</td>

@@ -182,11 +182,14 @@ function Label({ row }: { row: Row }) {
   }
   if (row.type === "group") {
     const first = row.group.nodes[0]!.span;
+    const count = row.group.nodes.length;
     return (
       <>
-        <b class="repeat" title={first.is_query ? "The same query again and again: N+1" : "Repeated"}>
-          ×{row.group.nodes.length}{first.is_query ? " N+1" : ""}
-        </b>{" "}
+        {first.is_query ? (
+          <b class="repeat bad" title="The same query again and again: N+1">×{count} N+1</b>
+        ) : (
+          <b class="repeat" title="Repeated">×{count}</b>
+        )}{" "}
         <span class="text">{label(first)}</span>
         <span class="site"><bdi>{site(first.attributes, 1)}</bdi></span>
       </>

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from shop.marks import in_log
 from shop.repositories import Orders
 
 if TYPE_CHECKING:
@@ -19,4 +20,4 @@ async def confirm_order(pool: Pool, order_id: int, tag: str | None) -> None:
         orders = Orders(connection, tag)
         total = await orders.total(order_id)
         await orders.add_mail(order_id, f"Thank you! Your order comes to {total / 100:.2f}.")
-    logger.info("confirmation of order %d is in the outbox (%s)", order_id, tag or "-")
+    logger.info("confirmation of order %d is in the outbox%s", order_id, in_log(tag))

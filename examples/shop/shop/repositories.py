@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shop.marks import in_sql
 from shop.models import Item, Order, Product
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class Repository:
 
     def __init__(self, connection: aiosqlite.Connection, tag: str | None = None) -> None:
         self._connection = connection
-        self._comment = f" /* {tag} */" if tag else ""
+        self._comment = in_sql(tag)
 
     async def _all(self, sql: str, *values: object) -> list[aiosqlite.Row]:
         return list(await self._connection.execute_fetchall(sql + self._comment, values))

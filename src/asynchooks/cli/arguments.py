@@ -20,7 +20,7 @@ OVERVIEW = """\
 See which query belongs to which request, with no change to the application.
 
   asynchooks run -- uvicorn app:app            your service, traced; prints the page's URL
-  asynchooks run -- python -m my_service       so is anything else that runs on asyncio
+  asynchooks run -- python -m my_service       the same of a service that starts itself
   asynchooks view                              the page alone, with what was recorded before
   asynchooks demo                              an example service, traffic, and the page
   asynchooks doctor                            what is in force on this Python, and what is not
@@ -78,7 +78,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line. A wrong one ends the process with status 2 and a line that says why."""
     parser = _Parser(prog="asynchooks", description=OVERVIEW)
     parser.add_argument("--version", action="version", version=asynchooks.__version__)
-    commands = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="name", metavar="COMMAND")
     run = commands.add_parser(
         "run",
         help="run a command with tracing on",
@@ -130,7 +130,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="import it first, as the application does; may be given again",
     )
     ours, command = _split_command(argv, run)
-    namespace = parser.parse_args(ours)
+    namespace, unknown = parser.parse_known_args(ours)
+    spoken_to = commands.choices.get(namespace.name, parser)
+    if unknown:
+        spoken_to.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if namespace.name is None:
+        parser.error(f"no command, expected one of {', '.join(commands.choices)}")
     if namespace.name == "run":
         if not command:
             run.error("no command to run, expected `asynchooks run -- COMMAND`")

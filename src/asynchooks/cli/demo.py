@@ -93,11 +93,13 @@ async def _show(shop: str, viewer: str, *, once: bool) -> None:
     seconds = time.monotonic() - started
     traces = await _read_back(viewer, request_ids)
     print(report(traces, seconds))
-    print(f"\n  The page: {viewer}")
     if once:
+        print("\n  The page ends here, too; without --once it stays up.")
         return
     print(
-        f"  The shop: {shop}/docs\n\n  A few requests go on coming. Ctrl-C ends it all.", flush=True
+        f"\n  The page: {viewer}\n  The shop: {shop}/docs\n\n"
+        "  A few requests go on coming. Ctrl-C ends it all.",
+        flush=True,
     )
     await trickle(shop)
 

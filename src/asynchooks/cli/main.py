@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,12 +21,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit status. Trouble is one line on standard error."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()
     except CommandError as exc:
         say(str(exc))
         return exc.exit_status
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever reads what we print has enough of it (`| head`). Nor may the end try again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return status
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from asynchooks.cli.arguments import DEFAULT_PORT
 from asynchooks.cli.console import CommandError, say
 from asynchooks.cli.interpreter import why_untraced
-from asynchooks.cli.viewer_process import MissingExtraError, is_viewer, start_viewer
+from asynchooks.cli.viewer_process import MissingExtraError, start_viewer, store_of_viewer
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +21,8 @@ __all__ = ("run",)
 
 BASE_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+# Values of OTEL_TRACES_EXPORTER with which nothing would come to a viewer.
+LOCAL_EXPORTERS = frozenset(("file", "console", "none"))
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
@@ -39,9 +41,9 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     untraced = why_untraced(program)
     if untraced:
         say(untraced)
-    given = os.environ.get(TRACES_ENDPOINT) or os.environ.get(BASE_ENDPOINT)
-    if given and arguments.port is None:
-        say(f"traces go to {given}")
+    elsewhere = _elsewhere(arguments)
+    if elsewhere:
+        say(elsewhere)
     else:
         environment.pop(TRACES_ENDPOINT, None)
         environment[BASE_ENDPOINT] = _prepare_viewer(arguments)
@@ -67,6 +69,19 @@ def find_program(name: str) -> str:
     return name
 
 
+def _elsewhere(arguments: argparse.Namespace) -> str | None:
+    """What becomes of the traces by the environment, where that is not for us to say."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return "nothing is traced: OTEL_SDK_DISABLED is true"
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    if exporter in LOCAL_EXPORTERS:
+        return f"traces go where OTEL_TRACES_EXPORTER says: {exporter}"
+    given = os.environ.get(TRACES_ENDPOINT) or os.environ.get(BASE_ENDPOINT)
+    if given and arguments.port is None:
+        return f"traces go to {given}"
+    return None
+
+
 def _prepare_viewer(arguments: argparse.Namespace) -> str:
     """The viewer's URL, which is the endpoint too."""
     port = DEFAULT_PORT if arguments.port is None else arguments.port
@@ -74,8 +89,11 @@ def _prepare_viewer(arguments: argparse.Namespace) -> str:
     if arguments.no_view:
         say(f"traces go to {url}")
         return url
-    if is_viewer(url):
-        say(f"requests at {url}")
+    store = store_of_viewer(url)
+    if store:
+        elsewhere = arguments.store and arguments.store.absolute() != store.absolute()
+        note = f" (its viewer is there already, and stores them in {store})" if elsewhere else ""
+        say(f"requests at {url}{note}")
         return url
     try:
         url = start_viewer(port, arguments.store, lives_with=os.getpid())

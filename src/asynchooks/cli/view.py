@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from asynchooks.cli.console import CommandError, say
-from asynchooks.cli.viewer_process import MissingExtraError, is_viewer
+from asynchooks.cli.viewer_process import MissingExtraError, store_of_viewer
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +29,7 @@ def view(arguments: argparse.Namespace) -> None:
         raise MissingExtraError(exc.name or str(exc)) from exc
     # The server raises the signal anew when it has ended; the store is to be closed then.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    store = arguments.store or default_store_path()
+    store = (arguments.store or default_store_path()).absolute()
     try:
         serve(
             arguments.host,
@@ -42,6 +42,6 @@ def view(arguments: argparse.Namespace) -> None:
     except ViewerError as exc:
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         url = f"http://{host}:{arguments.port}"
-        if arguments.port and is_viewer(url):
+        if arguments.port and store_of_viewer(url):
             raise CommandError(f"a viewer is there already: {url}") from exc
         raise CommandError(str(exc)) from exc

@@ -7,15 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from asynchooks.cli.console import CommandError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ("MissingExtraError", "is_viewer", "start_viewer")
+__all__ = ("MissingExtraError", "start_viewer", "store_of_viewer")
 
 PROBE_TIMEOUT = 1.0
 SERVICE = "asynchooks-viewer"
@@ -30,18 +27,21 @@ class MissingExtraError(CommandError):
         )
 
 
-def is_viewer(url: str) -> bool:
-    """Whether one of ours answers there. Blocks for at most about a second."""
+def store_of_viewer(url: str) -> Path | None:
+    """Where the viewer that answers there keeps what it receives; None where none of ours does.
+    Blocks for at most about a second."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PROBE_TIMEOUT)
     try:
         connection.request("GET", "/api/health")
         answer = json.loads(connection.getresponse().read(64 * 1024))
     except (OSError, http.client.HTTPException, ValueError):
-        return False
+        return None
     finally:
         connection.close()
-    return isinstance(answer, dict) and answer.get("service") == SERVICE
+    if not isinstance(answer, dict) or answer.get("service") != SERVICE:
+        return None
+    return Path(str(answer.get("store")))
 
 
 def start_viewer(port: int, store: Path | None, *, lives_with: int) -> str:

@@ -138,6 +138,22 @@ INTEGRATIONS = (
         ("taskiq.kicker", "taskiq.receiver.receiver"),
     ),
     Integration(
+        "aiokafka",
+        "the tasks of a client belong to no request",
+        (
+            "aiokafka.client",
+            "aiokafka.conn",
+            "aiokafka.producer.sender",
+            "aiokafka.consumer.fetcher",
+            "aiokafka.consumer.group_coordinator",
+        ),
+    ),
+    Integration(
+        "aio_pika",
+        "a message is handled in the context in which its callback was given to consume()",
+        ("aio_pika.queue", "aio_pika.robust_queue", "aiormq.base"),
+    ),
+    Integration(
         "apscheduler",
         "a job runs in the context in which it was added",
         ("apscheduler.job", "apscheduler.executors.base"),

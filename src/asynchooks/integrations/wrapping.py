@@ -21,6 +21,7 @@ __all__ = (
     "in_a_copy",
     "in_context",
     "in_no_context",
+    "in_the_outermost_context",
     "through",
     "with_arguments",
 )
@@ -60,6 +61,14 @@ def _nowhere(*args: Any, **kwargs: Any) -> contextvars.Context:
 
 # What outlives the request that happens to come first: it shall hold nothing of that.
 in_no_context: Wrap = in_context(_nowhere)
+
+
+def _outside(*args: Any, **kwargs: Any) -> contextvars.Context:
+    return _native.outermost_context()
+
+
+# The same, of what may call the application: it has what its thread has set outside of all tasks.
+in_the_outermost_context: Wrap = in_context(_outside)
 
 
 def binding(position: int) -> Wrap:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from asynchooks._patching import Patches
-    from asynchooks.libraries.incoming import Answer
     from asynchooks.tracing import Request
 
 NAME = "aiohttp"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import fail, guarded, step_out
 from asynchooks.libraries.database import query_span
+from asynchooks.libraries.parameters import capturing
 from asynchooks.tracing import suppress_tracing
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def install(patches: Patches, module: ModuleType) -> None:
 
 
 def _make_execute(original: Any) -> Any:
+    begin = capturing(_begin, _parameters)
+
     @functools.wraps(original)
     async def _execute(self: Any, fn: Any, *args: Any, **kwargs: Any) -> Any:
-        span = guarded(original, _begin, fn, args)
+        span = guarded(original, begin, fn, args)
         context = contextvars.copy_context()
         if span is not None:
             context.run(suppress_tracing().__enter__)
@@ -57,3 +60,7 @@ def _begin(fn: Any, args: tuple[Any, ...]) -> Span | None:
     if getattr(fn, "__name__", "") not in _QUERIES or not args or not isinstance(args[0], str):
         return None
     return query_span("sqlite", args[0])
+
+
+def _parameters(fn: Any, args: tuple[Any, ...]) -> object:
+    return args[1] if len(args) > 1 and fn.__name__ != "executemany" else None

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynchooks._native import asgi_sending, asgi_sent, asgi_start, record_tasks
+from asynchooks._native import (
+    asgi_exchange,
+    asgi_sending,
+    asgi_sent,
+    asgi_start,
+    record_tasks,
+)
 from asynchooks._reporting import report_once
 from asynchooks.libraries.calls import fail, step_out
 from asynchooks.libraries.incoming import Answer
@@ -42,52 +48,38 @@ class TracedApplication:
             report_once("asgi.start", "asynchooks could not record a request", exc_info=True)
             await self.app(scope, receive, send)
             return
-        with Answer(request) as answer:
+        answer = Answer(request)
+        try:
             if scope["type"] == "http":
-                exchange = _Exchange(answer, receive, send)
-                if request.span.is_recording():  # else nothing is to be learned from it
-                    receive = exchange.receive
-                await self.app(scope, receive, exchange.send)
+                await asgi_exchange(answer, self.app, scope, receive, send)
             else:
-                connection = _WebSocket(answer, receive, send, Messages(request))
-                try:
-                    await self.app(scope, connection.receive, connection.send)
-                finally:
-                    connection.close()
+                await _serve_websocket(answer, self.app, scope, receive, send)
+        except BaseException as exc:
+            step_out(exc)
+            raise
 
 
-class _Exchange:
-    """What the application receives and sends for one request."""
+async def _serve_websocket(
+    answer: Answer, app: Application, scope: Scope, receive: Receive, send: Send
+) -> None:
+    with answer:
+        connection = _WebSocket(answer, receive, send)
+        try:
+            await app(scope, connection.receive, connection.send)
+        finally:
+            connection.close()
 
-    __slots__ = ("_answer", "_receive", "_send")
+
+class _WebSocket:
+    """One connection of a websocket, from its handshake to its end."""
+
+    __slots__ = ("_answer", "_messages", "_receive", "_send")
 
     def __init__(self, answer: Answer, receive: Receive, send: Send) -> None:
         self._answer = answer
         self._receive = receive
         self._send = send
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self._answer.disconnect()
-        return message
-
-    async def send(self, message: Message) -> None:
-        # A server that begins the connection's next request here, or a timer, does not do so for
-        # this request.
-        with record_tasks(False):
-            await self._send(asgi_sending(self._answer, message))
-        asgi_sent(self._answer, message)
-
-
-class _WebSocket(_Exchange):
-    """One connection of a websocket, from its handshake to its end."""
-
-    __slots__ = ("_messages",)
-
-    def __init__(self, answer: Answer, receive: Receive, send: Send, messages: Messages) -> None:
-        super().__init__(answer, receive, send)
-        self._messages = messages
+        self._messages = Messages(answer.request)
 
     async def receive(self) -> Message:
         self._messages.end_received()
@@ -101,16 +93,22 @@ class _WebSocket(_Exchange):
         if kind == "websocket.close" and self._answer.status is None:
             self._answer.status = 403  # what the server answers to a handshake that is refused
         if kind != "websocket.send":
-            await super().send(message)
+            await self._follow(message)
             return
         span = self._messages.start_sent(_data_of(message))
         try:
-            await super().send(message)
+            await self._follow(message)
         except BaseException as exc:
             step_out(exc)
             fail(span, exc)
             raise
         span.end()
+
+    async def _follow(self, message: Message) -> None:
+        # As the core does for HTTP: what the server begins meanwhile is not this request's.
+        with record_tasks(False):
+            await self._send(asgi_sending(self._answer, message))
+        asgi_sent(self._answer, message)
 
     def close(self) -> None:
         """The application has returned."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asynchooks.libraries.calls import unrecorded
 from asynchooks.libraries.database import query_span
 from asynchooks.libraries.drivers import Calls, trace_calls
 from asynchooks.libraries.pools import waiting
@@ -29,13 +30,30 @@ def install(patches: Patches, module: ModuleType) -> None:
     trace_calls(
         patches,
         (
-            Calls(module.Connection, _CONNECTION, _begin_on_connection),
-            Calls(prepared_stmt.PreparedStatement, _STATEMENT, _begin_on_statement),
-            Calls(cursor.BaseCursor, _CURSOR, _begin_on_statement),
+            Calls(
+                module.Connection,
+                _CONNECTION,
+                _begin_on_connection,
+                parameters=lambda connection, query, *args, **kwargs: args,
+            ),
+            Calls(
+                prepared_stmt.PreparedStatement,
+                _STATEMENT,
+                _begin_on_statement,
+                parameters=lambda statement, *args, **kwargs: args,
+            ),
+            Calls(
+                cursor.BaseCursor,
+                _CURSOR,
+                _begin_on_statement,
+                parameters=lambda cursor, *args, **kwargs: cursor._args,
+            ),
         ),
         lambda exc: getattr(exc, "sqlstate", None),
     )
     patches.wrap(pool.Pool, "_acquire", waiting)
+    # What it asks then, to have the connection as it was, and the task that does so, are its own.
+    patches.wrap(pool.Pool, "release", unrecorded)
 
 
 def _begin_on_connection(

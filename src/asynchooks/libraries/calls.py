@@ -179,7 +179,20 @@ def is_coroutine_function(function: Any) -> bool:
 
 
 def unrecorded(original: Any) -> Any:
-    """A wrapper of a function whose parts are no spans of their own: it is one as a whole."""
+    """A wrapper of a function, or coroutine function, whose parts are no spans of their own: it is
+    one as a whole, or the library's own business."""
+    if is_coroutine_function(original):
+
+        @functools.wraps(original)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            with suppress_tracing():
+                try:
+                    return await original(*args, **kwargs)
+                except BaseException as exc:
+                    step_out(exc)
+                    raise
+
+        return call_async
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -29,7 +29,7 @@ def query_span(
     """A span for an SQL query that is about to run, or None where nobody's request runs it, or one
     that is not sampled.
 
-    The text is kept without its literals; the values of parameters never are.
+    The text is kept without its literals; values of parameters are the business of `parameters`.
     """
     parent = recording_span()
     if parent is None:

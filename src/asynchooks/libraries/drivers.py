@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asynchooks.libraries.calls import traced
+from asynchooks.libraries.parameters import capturing
 from asynchooks.tracing import recording_span
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from asynchooks._patching import Patches
     from asynchooks.libraries.calls import Begin, Explain
+    from asynchooks.libraries.parameters import Parameters
     from asynchooks.tracing import Span
 
     # From a driver's exception to the code by which the server says what is wrong, or None.
@@ -20,28 +22,38 @@ if TYPE_CHECKING:
 __all__ = ("Calls", "batch_size", "read_text", "response_status", "trace_calls")
 
 
+# These take many sets of parameters at once.
+_MANY = frozenset(("executemany", "fetchmany"))
+
+
 class Calls(NamedTuple):
     """A row: methods of one class whose spans begin alike. Those that a version of the driver does
-    not have are left out. `whole`: what they call of the driver again is no span of its own."""
+    not have are left out. `whole`: what they call of the driver again is no span of its own.
+    `parameters`: where in the arguments those of the query are."""
 
     owner: type
     methods: tuple[str, ...]
     begin: Begin
     whole: bool = False
+    parameters: Parameters | None = None
 
 
 def trace_calls(patches: Patches, rows: Iterable[Calls], status: Status) -> None:
     """Wrap every method of `rows` in a span, where somebody's request that is recorded calls it;
     `status` reads the code of one that fails."""
     explain = response_status(status)
-    for owner, methods, begin, whole in rows:
-        for method in methods:
-            if hasattr(owner, method):
-                patches.wrap(
-                    owner,
-                    method,
-                    traced(begin, explain=explain, whole=whole, gate=recording_span),
-                )
+    for row in rows:
+        for method in row.methods:
+            if not hasattr(row.owner, method):
+                continue
+            begin = row.begin
+            if row.parameters is not None and method not in _MANY:
+                begin = capturing(begin, row.parameters)
+            patches.wrap(
+                row.owner,
+                method,
+                traced(begin, explain=explain, whole=row.whole, gate=recording_span),
+            )
 
 
 def response_status(status: Status) -> Explain:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from asynchooks import _native
 from asynchooks.libraries.calls import guarded, step_out
 from asynchooks.libraries.routes import record_failure
 from asynchooks.tracing import current_request
@@ -33,16 +34,10 @@ def _make_dispatch_request(module: Any) -> Any:
             request.route = rule.rule
 
     def make(original: Any) -> Any:
-        @functools.wraps(original)
-        def dispatch_request(self: Any, *args: Any) -> Any:
+        def before(*args: Any, **kwargs: Any) -> None:
             guarded(original, remember_route)
-            try:
-                return original(self, *args)
-            except BaseException as exc:
-                step_out(exc)
-                raise
 
-        return dispatch_request
+        return _native.Wrapper(original, "arguments", helper=before)  # those that are given
 
     return make
 

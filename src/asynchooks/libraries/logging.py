@@ -4,19 +4,24 @@ A record that a logger handles has `request_id`, `trace_id` and `span_id`, "-" o
 request, before the first filter sees it. Where the application gives a record fields of these
 names itself (`extra=`), those stay. They are set in `Logger.handle`, not when the record is made:
 `extra=` refuses names that a new record has already.
+
+It is recorded in `Logger.callHandlers`, behind the logger's filters: what they keep back nobody
+sees, and what they blacken out is black.
 """
 
 from __future__ import annotations
 
-import functools
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from asynchooks import _native
 from asynchooks.libraries.calls import guarded
-from asynchooks.libraries.correlation import PassedOn, add_log_event, ids_of
-from asynchooks.tracing import current_span
+from asynchooks.libraries.correlation import IDS, PassedOn, ids_of
+from asynchooks.tracing import add_log_line, current_span, is_log_wanted
 
 if TYPE_CHECKING:
-    import logging
+    from collections.abc import Callable
     from types import ModuleType
 
     from asynchooks._patching import Patches
@@ -25,36 +30,65 @@ NAME = "logging"
 MODULE = "logging"
 SUPPORTED = None
 
+_FRESH = frozenset(vars(logging.makeLogRecord({})))
+_STANDARD = _FRESH | {"message", "asctime"}  # which formatters add
+_NEW = PassedOn()
+
 
 def install(patches: Patches, module: ModuleType) -> None:
-    patches.wrap(module.Logger, "handle", _make_handle)
+    patches.wrap(module.Logger, "handle", partial(_preceded, step=_identify))
+    patches.wrap(module.Logger, "callHandlers", partial(_preceded, step=_record))
 
 
-def _make_handle(original: Any) -> Any:
-    @functools.wraps(original)
-    def handle(self: logging.Logger, record: logging.LogRecord) -> None:
-        guarded(original, _correlate, self, record)
-        original(self, record)
-
-    return handle
+def _preceded(original: Any, step: Callable[[logging.Logger, logging.LogRecord], None]) -> Any:
+    """`original`, called as it is, after `step`."""
+    return _native.Wrapper(original, "arguments", helper=partial(guarded, original, step))
 
 
-def _correlate(logger: logging.Logger, record: logging.LogRecord) -> None:
+def _identify(logger: logging.Logger, record: logging.LogRecord) -> None:
+    """Set the ids. A record may be handled twice, as by a queue, and the second time tells nothing
+    new: one that is still to be recorded is known by the type of its ids."""
     fields = record.__dict__
-    # A record may be handled twice, as by a queue; the second time tells nothing new.
-    is_first = isinstance(fields.get("trace_id", PassedOn()), PassedOn)
+    is_new = fields.keys().isdisjoint(IDS) or any(
+        isinstance(fields.get(name, _NEW), PassedOn) for name in IDS
+    )
     for name, value in ids_of(current_span()).items():
-        fields.setdefault(name, value)
-    if not is_first or logger.disabled or record.name == "asynchooks":
+        if name not in fields:
+            fields[name] = PassedOn(value) if is_new else value
+
+
+def _record(logger: logging.Logger, record: logging.LogRecord) -> None:
+    fields = record.__dict__
+    ours = []
+    for name in IDS:
+        value = fields.get(name)
+        if isinstance(value, PassedOn):
+            fields[name] = str(value)
+            ours.append(name)
+    if not ours or record.name == "asynchooks" or not is_log_wanted():
         return
-    add_log_event(
+    exc_info = record.exc_info
+    add_log_line(
         _message_of(record),
         severity=record.levelname,
+        level=record.levelno,
         logger=record.name,
-        exception=record.exc_info[1] if record.exc_info else None,
         timestamp=int(record.created * 1e9),
-        **{"code.file.path": record.pathname, "code.line.number": record.lineno},
+        exception=exc_info[1] if exc_info else None,
+        site={
+            "code.file.path": record.pathname,
+            "code.function.name": record.funcName,
+            "code.line.number": record.lineno,
+        },
+        extra=partial(_extra, fields, ours) if len(fields) > len(_FRESH) + len(ours) else dict,
     )
+
+
+def _extra(fields: dict[str, Any], ours: list[str]) -> dict[str, Any]:
+    """What the application has added to a record."""
+    return {
+        name: value for name, value in fields.items() if name not in _STANDARD and name not in ours
+    }
 
 
 def _message_of(record: logging.LogRecord) -> str:

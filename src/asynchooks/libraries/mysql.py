@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.database import query_span
 from asynchooks.libraries.drivers import Calls, batch_size, read_text, trace_calls
+from asynchooks.libraries.parameters import second_argument
 
 if TYPE_CHECKING:
     from asynchooks._patching import Patches
@@ -20,9 +21,9 @@ def trace_cursors(patches: Patches, cursor: type) -> None:
     trace_calls(
         patches,
         (
-            Calls(cursor, ("execute",), _begin_execute),
+            Calls(cursor, ("execute",), _begin_execute, parameters=second_argument),
             Calls(cursor, ("executemany",), _begin_many, whole=True),
-            Calls(cursor, ("callproc",), _begin_call),
+            Calls(cursor, ("callproc",), _begin_call, parameters=second_argument),
         ),
         _errno,
     )

@@ -1,14 +1,22 @@
 """NATS: publishing is a span, whose context travels in the message's headers; each message that a
-subscription hands to a callback is a request of its own, linked to who has published it. Messages
-that are fetched (`next_msg`, `async for`, pull consumers) end nowhere, and are none."""
+subscription hands to a callback is a request of its own, linked to who has published it. So is what
+a subscription is asked for: `next_msg`, `async for`, `fetch` of pull consumers (`fetches`)."""
 
 from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded, step_out
-from asynchooks.libraries.jobs import headers_here, running, sending, start_job, start_sending
+from asynchooks.libraries.calls import guarded, step_out, unrecorded
+from asynchooks.libraries.fetches import closing, fetching, follow_tasks
+from asynchooks.libraries.jobs import (
+    Message,
+    handling,
+    headers_here,
+    sending,
+    start_processing,
+    start_sending,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -25,8 +33,28 @@ _INTERNAL = ("_INBOX.", "$JS.")
 
 
 def install(patches: Patches, module: ModuleType) -> None:
-    patches.wrap(module.Client, "publish", _make_publish)
-    patches.wrap(module.Client, "subscribe", _make_subscribe)
+    from nats.aio import subscription  # the application has imported it
+
+    follow_tasks(patches)
+    client = module.Client
+    patches.wrap(client, "publish", _make_publish)
+    patches.wrap(client, "subscribe", _make_subscribe)
+    patches.wrap(subscription.Subscription, "next_msg", fetching("nats", _one, where=_subject_of))
+    iterator = subscription._SubscriptionMessageIterator
+    patches.wrap(iterator, "__anext__", fetching("nats", _one, where=_iterated_subject))
+    for name in ("close", "drain"):
+        patches.wrap(client, name, closing)
+    patches.when_imported("nats.js.client", lambda jetstream: _install_pull(patches, jetstream))
+    patches.when_imported(
+        "nats.js.object_store",  # whose objects come in messages
+        lambda store: patches.wrap(store.ObjectStore, "get", unrecorded),
+    )
+
+
+def _install_pull(patches: Patches, jetstream: ModuleType) -> None:
+    subscription = jetstream.JetStreamContext.PullSubscription
+    fetch = fetching("nats", _many, where=_nowhere, is_batch=True)
+    patches.wrap(subscription, "fetch", fetch)
 
 
 def _make_publish(original: Any) -> Any:
@@ -59,7 +87,7 @@ def _make_subscribe(original: Any) -> Any:
         self: Any, subject: str, queue: str = "", cb: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         if cb is not None and not _is_of_the_client(cb):
-            cb = _traced_callback(cb)
+            cb = handling(cb, _begin, original)
         try:
             return await original(self, subject, queue, cb, *args, **kwargs)
         except BaseException as exc:
@@ -75,18 +103,26 @@ def _is_of_the_client(callback: Any) -> bool:
     return owner is not None and type(owner).__module__.partition(".")[0] == "nats"
 
 
-def _traced_callback(callback: Any) -> Any:
-    @functools.wraps(callback)
-    async def handle(message: Any) -> None:
-        job = guarded(callback, _begin, message)
-        if job is None:
-            await callback(message)
-            return
-        with running(job):
-            await callback(message)
-
-    return handle
-
-
 def _begin(message: Any) -> Request:
-    return start_job("nats", message.subject, message.headers or {})
+    return start_processing("nats", _one(None, message))
+
+
+def _one(source: object, message: Any) -> list[Message]:
+    return _many(source, [message])
+
+
+def _many(source: object, messages: list[Any]) -> list[Message]:
+    return [Message(message.subject, message.headers or {}) for message in messages]
+
+
+def _subject_of(subscription: Any) -> str:
+    return str(subscription.subject)
+
+
+def _iterated_subject(iterator: Any) -> str:
+    return _subject_of(iterator._sub)
+
+
+def _nowhere(pulled: object) -> str:
+    """What is pulled tells its subject; the subscription has an inbox."""
+    return ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.database import command_span, query_span
 from asynchooks.libraries.drivers import Calls, batch_size, trace_calls
+from asynchooks.libraries.parameters import second_argument
 from asynchooks.libraries.postgres import query_text
 
 if TYPE_CHECKING:
@@ -41,8 +42,13 @@ def install(patches: Patches, module: ModuleType) -> None:
     trace_calls(
         patches,
         (
-            Calls(cursor, ("_execute_gen", "_stream_send_gen", "_start_copy_gen"), begin),
-            Calls(server_cursor, ("_declare_gen",), begin),
+            Calls(
+                cursor,
+                ("_execute_gen", "_stream_send_gen", "_start_copy_gen"),
+                begin,
+                parameters=second_argument,
+            ),
+            Calls(server_cursor, ("_declare_gen",), begin, parameters=second_argument),
             Calls(server_cursor, ("_fetch_gen",), _begin_fetch),
             Calls(module.Cursor, ("executemany",), begin_many, whole=True),
             Calls(module.AsyncCursor, ("executemany",), begin_many, whole=True),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.database import query_span
 from asynchooks.libraries.drivers import Calls, batch_size, trace_calls
+from asynchooks.libraries.parameters import second_argument
 from asynchooks.libraries.postgres import query_text
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def install(patches: Patches, module: ModuleType) -> None:
     trace_calls(
         patches,
         (
-            Calls(extensions.cursor, ("execute",), begin),
+            Calls(extensions.cursor, ("execute",), begin, parameters=second_argument),
             Calls(extensions.cursor, ("executemany",), begin_many),
-            Calls(extensions.cursor, ("callproc",), _begin_call),
+            Calls(extensions.cursor, ("callproc",), _begin_call, parameters=second_argument),
             Calls(extensions.cursor, ("copy_expert",), begin),
             Calls(extensions.cursor, ("copy_from",), _begin_copy("FROM STDIN")),
             Calls(extensions.cursor, ("copy_to",), _begin_copy("TO STDOUT")),

@@ -29,6 +29,8 @@ SUPPORTED = ("4.2", "9")
 # Of a longer command, or pipeline, no more is recorded.
 _MAXIMUM_ARGUMENTS = 16
 _MAXIMUM_COMMANDS = 64
+# Passwords are arguments of these.
+_SECRET = frozenset(("AUTH", "HELLO", "ACL", "CONFIG", "MIGRATE"))
 
 
 def install(patches: Patches, module: ModuleType) -> None:
@@ -60,9 +62,14 @@ def _trace_clients(
     trace_calls(
         patches,
         (
-            Calls(getattr(package, client), ("execute_command",), begin),
+            Calls(getattr(package, client), ("execute_command",), begin, parameters=_parameters),
             Calls(package.client.PubSub, ("execute_command",), begin),
-            Calls(package.client.Pipeline, ("immediate_execute_command",), begin),
+            Calls(
+                package.client.Pipeline,
+                ("immediate_execute_command",),
+                begin,
+                parameters=_parameters,
+            ),
             Calls(package.client.Pipeline, ("execute",), begin_pipeline, whole=True),
         ),
         status,
@@ -83,6 +90,12 @@ def _begin(system: str, client: Any, args: tuple[Any, ...]) -> Span | None:
     if not operation:
         return None
     return command_span(system, operation, text=_text(args), **_address(client))
+
+
+def _parameters(client: Any, *args: Any, **options: Any) -> object:
+    if not args or read_text(args[0]).upper().partition(" ")[0] in _SECRET:
+        return None
+    return args[1 : 1 + _MAXIMUM_ARGUMENTS]
 
 
 def _begin_pipeline(system: str, pipeline: Any) -> Span | None:

@@ -12,8 +12,10 @@ from asynchooks._imports import when_imported
 from asynchooks._patching import Patches
 from asynchooks._reporting import report_once
 from asynchooks.libraries import (
+    aio_pika,
     aiohttp_client,
     aiohttp_server,
+    aiokafka,
     aiomysql,
     aiosqlite,
     arq,
@@ -128,6 +130,8 @@ LIBRARIES: tuple[Library, ...] = (
     arq,
     taskiq,
     nats,
+    aiokafka,
+    aio_pika,
     logging,
     structlog,
     loguru,

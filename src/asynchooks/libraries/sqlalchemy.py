@@ -46,7 +46,8 @@ def install(patches: Patches, module: ModuleType) -> None:
 
     connection = module.engine.Connection
     methods = ("_exec_single_context", "_exec_insertmany_context")
-    trace_calls(patches, (Calls(connection, methods, begin, whole=True),), _status)
+    calls = Calls(connection, methods, begin, whole=True, parameters=_parameters)
+    trace_calls(patches, (calls,), _status)
     patches.wrap(module.pool.QueuePool, "_do_get", waiting)
 
 
@@ -76,6 +77,10 @@ def _begin(connection: Any, context: Any) -> Span | None:
         if entities:
             span.set_attribute("asynchooks.db.entities", entities)
     return span
+
+
+def _parameters(connection: Any, dialect: Any, context: Any, *args: Any) -> object:
+    return None if context.executemany else context.parameters[0]
 
 
 def _entities_of(context: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.database import query_span
 from asynchooks.libraries.drivers import Calls, trace_calls
+from asynchooks.libraries.parameters import second_argument
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -30,8 +31,8 @@ def install(patches: Patches, module: ModuleType) -> None:
     trace_calls(
         patches,
         (
-            Calls(module.Cursor, _CURSOR, _begin),
-            Calls(module.Connection, _CONNECTION, _begin),
+            Calls(module.Cursor, _CURSOR, _begin, parameters=second_argument),
+            Calls(module.Connection, _CONNECTION, _begin, parameters=second_argument),
         ),
         lambda exc: getattr(exc, "sqlite_errorcode", None),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asynchooks._reporting import report_once
 from asynchooks.libraries.calls import step_out
 from asynchooks.libraries.incoming import Answer, start_incoming
-from asynchooks.tracing import use_request
+from asynchooks.tracing import captured_headers, use_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 __all__ = ("TracedWSGIApplication",)
+
+_READ = ("HTTP_X_REQUEST_ID", "HTTP_USER_AGENT")
+# Without these no format of propagation says anything.
+_CARRIERS = frozenset(("HTTP_TRACEPARENT", "HTTP_BAGGAGE", "HTTP_B3", "HTTP_X_B3_TRACEID"))
 
 
 class TracedWSGIApplication:
@@ -74,10 +78,8 @@ class _Exchange:
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        self.answer.begin(
-            int(status[:3]),
-            [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers],
-        )
+        captured = captured_headers("server_response")
+        self.answer.begin(int(status[:3]), _encode(headers) if captured else ())
         if exc_info:
             self.answer.fail(exc_info[1])
         if not any(name.lower() == "x-request-id" for name, _ in headers):
@@ -159,19 +161,24 @@ def _follow_file(body: Any, exchange: _Exchange) -> Any:
     return body
 
 
+def _encode(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
 def _start(environ: Environ) -> Request:
-    headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    ]
+    # Those headers that a request is told by; all of them where one says who called, or is recorded.
+    read: Iterable[str] = _READ
+    if captured_headers("server_request") or not environ.keys().isdisjoint(_CARRIERS):
+        read = [name for name in environ if name.startswith("HTTP_")]
+    headers = [(name[5:].replace("_", "-"), environ[name]) for name in read if name in environ]
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    if not path.isascii():  # WSGI hands over the bytes of a path as latin-1
+        path = path.encode("latin-1").decode("utf-8", "replace")
     remote = environ.get("REMOTE_ADDR")
     return start_incoming(
         method=environ["REQUEST_METHOD"],
-        # WSGI hands over the bytes of a path as latin-1.
-        path=path.encode("latin-1").decode("utf-8", "replace") or "/",
-        headers=headers,
+        path=path or "/",
+        headers=_encode(headers),
         scheme=environ["wsgi.url_scheme"],
         query=environ.get("QUERY_STRING", ""),
         version=environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),

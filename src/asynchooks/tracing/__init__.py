@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
@@ -18,6 +19,7 @@ from asynchooks.tracing.current import (
 )
 from asynchooks.tracing.destinations import make_destination
 from asynchooks.tracing.exporter import Exporter, Stats
+from asynchooks.tracing.logs import add_log_line, is_log_wanted
 from asynchooks.tracing.propagation import (
     extract,
     extract_traceparent,
@@ -41,6 +43,7 @@ from asynchooks.tracing.sampling import (
     limited,
     set_sampler,
 )
+from asynchooks.tracing.signals import LOGS, TRACES
 from asynchooks.tracing.span import (
     Event,
     Link,
@@ -58,6 +61,8 @@ from asynchooks.tracing.tasks import record_tasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from asynchooks.tracing.signals import Signal
+
 __all__ = (
     "DEFAULT_SAMPLER",
     "Event",
@@ -69,9 +74,11 @@ __all__ = (
     "SpanKind",
     "StatusCode",
     "TailSampler",
+    "add_log_line",
     "always_off",
     "always_on",
     "captured_headers",
+    "captures_query_parameters",
     "current_baggage",
     "current_request",
     "current_span",
@@ -84,8 +91,10 @@ __all__ = (
     "inject",
     "install",
     "is_disabled",
+    "is_log_wanted",
     "is_sampled",
     "is_suppressed",
+    "log_stats",
     "record_tasks",
     "recording_span",
     "request_of_root",
@@ -104,20 +113,22 @@ __all__ = (
 )
 
 _config = Config(endpoint=None)
-_exporter: Exporter | None = None
+_exporters: dict[str, Exporter] = {}  # by the name of their signal
 _is_installed = False
 
 
 def install() -> None:
     """Record as the environment says, export to where it says, and make spans of tasks."""
-    global _config, _exporter, _is_installed
+    global _config, _is_installed
     if not _is_installed:
         _is_installed = True
         _config = Config.from_environment()
         _apply(_config)
-        destination = make_destination(_config)
-        if destination is not None:
-            _exporter = Exporter(_config, destination)
+        for export in (_config, _config.logs):
+            destination = make_destination(export)
+            if destination is not None:
+                _exporters[export.signal.name] = Exporter(_config, destination, export)
+        if _exporters:
             termination.install()
         export_to(None)
     tasks.install()
@@ -126,15 +137,17 @@ def install() -> None:
 
 def uninstall() -> None:
     """Send what waits, for at most 2 seconds, and record nothing more."""
-    global _config, _exporter, _is_installed
+    global _config, _is_installed
     links.uninstall()
     tasks.uninstall()
     set_gate(None)
-    if _exporter is not None:
-        _exporter.shutdown()
-        _native.set_span_buffer(None)
-        termination.uninstall()
-        _exporter = None
+    flush()
+    for exporter in _exporters.values():
+        exporter.shutdown()
+    for signal in (TRACES, LOGS):
+        signal.set_buffer(None)
+    termination.uninstall()
+    _exporters.clear()
     _config = Config(endpoint=None)
     _apply(_config)
     _is_installed = False
@@ -164,14 +177,31 @@ def captured_headers(kind: str) -> frozenset[str]:
     return _config.captured_headers.get(kind, frozenset())
 
 
+def captures_query_parameters() -> bool:
+    """Whether the values of queries' parameters are recorded."""
+    return _config.captures_query_parameters
+
+
 def flush(timeout: float = 2.0) -> bool:
     """Send what waits, for at most `timeout` seconds. Returns whether all was sent or dropped."""
-    return _exporter is None or _exporter.flush(timeout)
+    deadline = time.monotonic() + timeout
+    flushes = [exporter.start_flush() for exporter in _exporters.values()]
+    return all(done.wait(max(deadline - time.monotonic(), 0)) for done in flushes)
 
 
 def stats() -> Stats:
     """How many spans of this process have ended, were sent and were dropped."""
-    return _exporter.stats() if _exporter is not None else Stats(0, 0, 0, 0)
+    return _stats_of(TRACES)
+
+
+def log_stats() -> Stats:
+    """The same of log records."""
+    return _stats_of(LOGS)
+
+
+def _stats_of(signal: Signal) -> Stats:
+    exporter = _exporters.get(signal.name)
+    return exporter.stats() if exporter is not None else Stats(0, 0, 0, 0)
 
 
 def _apply(config: Config) -> None:

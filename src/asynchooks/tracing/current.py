@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asynchooks import _native
-from asynchooks._native import current_span, recording_span, start_span
+from asynchooks._native import current_span, recording_span, start_span, suppress_tracing
 from asynchooks.tracing.scope import Scope, current_scope
 
 if TYPE_CHECKING:
@@ -49,15 +49,6 @@ class use_span(Scope):
     def __enter__(self) -> Span | None:
         self.enter()
         return self.span
-
-
-class suppress_tracing(Scope):
-    """`with suppress_tracing():` spans started inside are not recorded."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        self.is_suppressed = True
 
 
 def is_suppressed() -> bool:

@@ -1,4 +1,4 @@
-"""Where spans go, as the environment says."""
+"""Where spans, or log records, go, as the environment says."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from asynchooks.tracing.file import FileWriter
 from asynchooks.tracing.sender import Sender
 
 if TYPE_CHECKING:
-    from asynchooks.tracing.config import Config
+    from asynchooks.tracing.export_config import ExportConfig
     from asynchooks.tracing.exporter import Destination
 
 __all__ = ("make_destination",)
 
 
-def make_destination(config: Config) -> Destination | None:
-    """What `OTEL_TRACES_EXPORTER` names, or None where nothing is to be exported."""
+def make_destination(config: ExportConfig) -> Destination | None:
+    """What `OTEL_TRACES_EXPORTER` or `OTEL_LOGS_EXPORTER` names; None: nothing is exported."""
     if config.exporter == "console":
-        return ConsoleWriter()
+        return ConsoleWriter(config.signal)
     if config.exporter == "file":
-        return FileWriter(config.file)
+        return FileWriter(config.file, config.signal)
     if config.exporter == "otlp" and config.endpoint is not None:
         return Sender(config)
     return None

@@ -1,4 +1,4 @@
-"""Taking ended spans out of the process: bounded, in the background, never in the way."""
+"""Taking what was recorded out of the process: bounded, in the background, never in the way."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import asynchooks
 from asynchooks import _native
-from asynchooks._detached import call_detached
 from asynchooks._reporting import Reminder, report_once
 from asynchooks.tracing.current import suppress_tracing
+from asynchooks.tracing.flag import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asynchooks.tracing.config import Config
+    from asynchooks.tracing.export_config import ExportConfig
 
 __all__ = ("Destination", "Exporter", "Stats")
 
 # How long leaving the process may take, in seconds.
 EXIT_TIMEOUT = 2.0
+# So many records do not wait for further ones.
+WAKE_AT = 512
 
 
 class Stats(NamedTuple):
-    """What became of the spans that ended: ended = sent + dropped + waiting."""
+    """What became of the records that ended: ended = sent + dropped + waiting."""
 
     ended: int
     sent: int
@@ -38,34 +41,41 @@ class Destination(Protocol):
     """Where batches go. Used by the exporter's thread alone."""
 
     def send(self, body: bytes, count: int, give_up: Callable[[], bool]) -> int:
-        """Send `body`, an ExportTraceServiceRequest of `count` spans. Returns how many of them
-        arrived; once `give_up()` is true, it no longer waits to try again. Never raises."""
+        """Send `body`, a request of OTLP with `count` records. Returns how many of them arrived;
+        once `give_up()` is true, it no longer waits to try again. Never raises."""
 
     def close(self) -> None:
         """Let go of what is held, and in a forked child of what the parent holds."""
 
 
 class Exporter:
-    """Has the core encode every span that ends into a bounded buffer, which one daemon thread
-    empties.
+    """Has the core encode every span that ends, or every log record, into a bounded buffer, which
+    one daemon thread empties.
 
-    What the application's threads do is encode and copy; where there is no room, the span is
-    dropped and counted. The thread starts with the first span, again in a forked child, and in an
-    empty context, so that it belongs to no request. One exporter is in force at a time.
+    What the application's threads do is encode and copy; where there is no room, the record is
+    dropped and counted. The thread starts with the first record, again in a forked child, and in
+    an empty context, so that it belongs to no request. One exporter of a signal is in force at a
+    time. Each has a thread of its own: a receiver that is gone holds up no other signal.
     """
 
-    def __init__(self, config: Config, destination: Destination) -> None:
+    def __init__(
+        self, config: Config, destination: Destination, export: ExportConfig | None = None
+    ) -> None:
+        """Export what `export` says, by default spans."""
         self._config = config
+        self._export = export = export or config
+        self._signal = export.signal
         self._destination = destination
-        self._buffer = _native.SpanBuffer(
+        self._buffer = _native.ExportBuffer(
             start=self._start,
             scope=_native.encode_scope("asynchooks", asynchooks.__version__),
-            capacity=config.queue_size,
-            byte_limit=config.queue_bytes,
-            batch=config.batch_size,
+            capacity=export.queue_size,
+            byte_limit=export.queue_bytes,
+            batch=export.batch_size,
+            wake_at=WAKE_AT,
         )
         self._reset()
-        _native.set_span_buffer(self._buffer)
+        self._signal.set_buffer(self._buffer)
         atexit.register(self.shutdown)
         # A child of multiprocessing forgets all finalizers, and asks for them anew.
         self._register_for_process_exit()
@@ -73,11 +83,13 @@ class Exporter:
         _open.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()  # guards _thread
-        self._thread: threading.Thread | None = None
+        self._lock = threading.RLock()  # guards _has_thread
+        self._has_thread = False
+        self._has_ended = Flag()  # the thread
         # Set when all that ended before they came was dealt with.
-        self._flushes: list[threading.Event] = []
+        self._flushes: list[Flag] = []
         self._is_closed = False
+        self._has_delivered = False  # before the process dies
         # The exporter's thread alone changes these.
         self._refused = 0
         self._reported = 0
@@ -89,14 +101,19 @@ class Exporter:
 
     def flush(self, timeout: float = EXIT_TIMEOUT) -> bool:
         """Send what waits, for at most `timeout` seconds. Returns whether it was dealt with."""
+        return self.start_flush().wait(timeout)
+
+    def start_flush(self) -> Flag:
+        """Send what waits. Returns what is set when it was dealt with."""
+        done = Flag()
         if self.stats().waiting == 0:
-            return True
-        if self._thread is None:
+            done.set()
+            return done
+        if not self._has_thread:
             self._start()
-        done = threading.Event()
         self._flushes.append(done)
         self._buffer.wake()
-        return done.wait(timeout)
+        return done
 
     def shutdown(self) -> None:
         """Send what waits, for at most 2 seconds, and take nothing more."""
@@ -105,31 +122,31 @@ class Exporter:
         self.flush()
         self._is_closed = True
         self._buffer.wake()  # the thread wakes up, and ends
-        if self._thread is not None:
-            self._thread.join(EXIT_TIMEOUT)
+        if self._has_thread:
+            self._has_ended.wait(EXIT_TIMEOUT)
         self._buffer.close()
-        _native.release_termination()
         atexit.unregister(self.shutdown)
         self._at_process_exit.cancel()
         _open.discard(self)
+        if not _open:
+            _native.release_termination()
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is not None or self._is_closed:
+            if self._has_thread or self._is_closed:
                 return
-            thread = threading.Thread(target=self._run, name="asynchooks-export", daemon=True)
-            self._thread = thread
+            self._has_thread = True
         _native.guard_termination()
         try:
-            call_detached(thread.start)
+            _native.start_export_thread(self._run)
         except RuntimeError:  # the interpreter is going down, or no more threads can be had
-            self._thread = None
+            self._has_thread = False
             self._buffer.unattend()
 
     def _run(self) -> None:
         with suppress_tracing():
             while not self._is_closed:
-                self._buffer.wait(self._config.interval)
+                self._buffer.wait(self._export.interval)
                 is_terminating = _native.is_terminating()
                 flushes, self._flushes = self._flushes, []
                 self._send_what_waits()
@@ -137,8 +154,14 @@ class Exporter:
                 for done in flushes:
                     done.set()
                 if is_terminating:
-                    _native.mark_delivered()
+                    self._has_delivered = True
+                    if not any(other._is_delivering() for other in tuple(_open)):
+                        _native.mark_delivered()
         self._destination.close()
+        self._has_ended.set()
+
+    def _is_delivering(self) -> bool:
+        return self._has_thread and not self._has_delivered
 
     def _send_what_waits(self) -> None:
         """And not what comes meanwhile, or nobody who asked would hear of the end of it."""
@@ -152,7 +175,12 @@ class Exporter:
             try:
                 sent = self._destination.send(body, count, lambda: self._is_closed)
             except Exception:
-                report_once("tracing.export", "asynchooks could not export spans", exc_info=True)
+                report_once(
+                    f"tracing.export.{self._signal.name}",
+                    "asynchooks could not export %s",
+                    self._signal.records,
+                    exc_info=True,
+                )
             self._buffer.settle(sent, count - sent)
             self._refused += count - sent
             left -= count
@@ -161,9 +189,11 @@ class Exporter:
         """What the destination refuses it speaks of itself."""
         overflow = self.stats().dropped - self._refused
         if overflow > self._reported and self._reminder.say(
-            "asynchooks has dropped %d spans since its start: more ended than could be sent. "
-            "Sample fewer, or set OTEL_BSP_MAX_QUEUE_SIZE",
+            "asynchooks has dropped %d %s since its start: more came than could be sent. "
+            "Record fewer, or set OTEL_%s_MAX_QUEUE_SIZE",
             overflow,
+            self._signal.records,
+            self._signal.queue,
         ):
             self._reported = overflow
 
@@ -176,7 +206,7 @@ class Exporter:
                 "telemetry.sdk.version": asynchooks.__version__,
                 **self._config.resource_attributes,
                 "process.pid": os.getpid(),
-                "asynchooks.dropped_spans": self.stats().dropped,
+                **{e._signal.count_of_dropped: e.stats().dropped for e in (*_open, self)},
             }
         )
 

@@ -77,7 +77,8 @@ def _write_message(field: int, content: bytes) -> bytes:
 
 
 def split_request(body: bytes) -> list[tuple[int, bytes]]:
-    """The two halves of a request, each with how many spans are in it; none of a single span."""
+    """The two halves of a request, each with how many records are in it; none of a single one. A
+    request of log records has the fields of one of spans."""
     (resource_spans,) = _read_fields(memoryview(body))
     rest = [f for f in _read_fields(resource_spans.value) if f.number != 2]
     shared = b"".join(bytes(resource_spans.value[f.start : f.end]) for f in rest)
@@ -101,8 +102,8 @@ def _join(shared: bytes, spans: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def read_partial_success(answer: bytes) -> tuple[int, str]:
-    """How many spans a receiver rejected though it said yes, and why, from its
-    ExportTraceServiceResponse. (0, "") of what is none."""
+    """How many records a receiver rejected though it said yes, and why, from its response.
+    (0, "") of what is none."""
     rejected, message = 0, ""
     try:
         for field in _read_fields(memoryview(answer)):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from asynchooks import _native
 from asynchooks._native import record_tasks
-from asynchooks.tracing.current import recording_span, task_spans
+from asynchooks.tracing.current import recording_span, start_span, task_spans
 from asynchooks.tracing.scope import current_scope
-from asynchooks.tracing.span import Span, StatusCode
+from asynchooks.tracing.span import StatusCode
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,12 +51,10 @@ def _init(async_id: int, type_name: str, trigger: int, resource: object) -> None
     if inherited is None or parent is None or len(task_spans) >= MAXIMUM_OPEN:
         return
     task: asyncio.Task[Any] = resource  # type: ignore[assignment] # by the hook's kinds
-    span = Span(
+    span = start_span(
         f"task {_name_of(task)}",
         parent=parent,
-        request=parent.request,
         attributes={"asynchooks.kind": "task", "asynchooks.async_id": async_id},
-        call_site=True,
     )
     task_spans[async_id] = (span, inherited)
     # One that is never finished dies when its loop is gone, or its coroutine.

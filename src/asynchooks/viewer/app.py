@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,17 +19,21 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from asynchooks.viewer import query
-from asynchooks.viewer.decode import MAXIMUM_BODY, decode_export
+from asynchooks.viewer.decode import MAXIMUM_BODY, decode_export, decode_logs
 from asynchooks.viewer.errors import BadRequestError, TooLargeError
 from asynchooks.viewer.security import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
+    from google.protobuf.message import Message
     from starlette.requests import Request
 
     from asynchooks.viewer.live import Live
     from asynchooks.viewer.store import Store
+
+    T = TypeVar("T")
 
 __all__ = ("make_app",)
 
@@ -44,7 +49,13 @@ def make_app(store: Store, live: Live, *, host: str) -> Starlette:
     return Starlette(
         routes=[
             # Mounted, so that other methods are refused here and do not go on to the files.
-            Mount("/v1", routes=[Route("/traces", viewer.receive_traces, methods=["POST"])]),
+            Mount(
+                "/v1",
+                routes=[
+                    Route("/traces", viewer.receive_traces, methods=["POST"]),
+                    Route("/logs", viewer.receive_logs, methods=["POST"]),
+                ],
+            ),
             Route("/api/health", viewer.health),
             Route("/api/requests", viewer.list_requests),
             Route("/api/requests/{trace_id}", viewer.read_trace),
@@ -69,16 +80,39 @@ class _Viewer:
         self._live = live
 
     async def receive_traces(self, request: Request) -> Response:
+        batches = await self._receive(request, decode_export, self._store.add)
+        answer = ExportTraceServiceResponse()
+        rejected = sum(batch.rejected for batch in batches)
+        if rejected:
+            message = f"{rejected} spans without a valid trace id or span id were left out"
+            logger.warning(message)
+            answer.partial_success.rejected_spans = rejected
+            answer.partial_success.error_message = message
+        return _accept(request, answer)
+
+    async def receive_logs(self, request: Request) -> Response:
+        """Lines that belong to no span are taken, too: there is nothing wrong with them, but the
+        page has no place for them."""
+        await self._receive(request, decode_logs, self._store.add_logs)
+        return _accept(request, ExportLogsServiceResponse())
+
+    async def _receive(
+        self,
+        request: Request,
+        decode: Callable[[bytes, str, str], list[T]],
+        add: Callable[[list[T]], list[tuple[bytes, bytes]]],
+    ) -> list[T]:
+        """Store an export, and tell the pages what has changed by it."""
         body = await _read_body(request)
-        content_type = request.headers.get("content-type", "")
+        headers = request.headers
         batches = await run_in_threadpool(
-            decode_export, body, content_type, request.headers.get("content-encoding", "")
+            decode, body, headers.get("content-type", ""), headers.get("content-encoding", "")
         )
-        changed = await run_in_threadpool(self._store.add, batches)
+        changed = await run_in_threadpool(add, batches)
         if changed and self._live.has_pages:
             news = await self._read(lambda reader: query.read_requests(reader, changed))
             self._live.publish("requests", news)
-        return _accept(content_type, rejected=sum(batch.rejected for batch in batches))
+        return batches
 
     async def health(self, request: Request) -> Response:
         dropped = await self._read(query.total_dropped)
@@ -135,15 +169,9 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _accept(content_type: str, *, rejected: int) -> Response:
-    """An ExportTraceServiceResponse, in the type that was sent."""
-    answer = ExportTraceServiceResponse()
-    if rejected:
-        message = f"{rejected} spans without a valid trace id or span id were left out"
-        logger.warning(message)
-        answer.partial_success.rejected_spans = rejected
-        answer.partial_success.error_message = message
-    if content_type.startswith("application/json"):
+def _accept(request: Request, answer: Message) -> Response:
+    """An answer to an export, in the type that was sent."""
+    if request.headers.get("content-type", "").startswith("application/json"):
         return JSONResponse(MessageToDict(answer))
     return Response(answer.SerializeToString(), media_type=PROTOBUF)
 
@@ -169,7 +197,7 @@ def _fail(request: Request, exc: Exception) -> Response:
 
 def _problem(request: Request, message: str, status: int) -> Response:
     """One line of JSON; for an exporter of protobuf a google.rpc.Status, as OTLP asks."""
-    if request.url.path == "/v1/traces":
+    if request.url.path.startswith("/v1/"):
         logger.warning("refused an export: %s", message)
         if request.headers.get("content-type", "").startswith(PROTOBUF):
             text = message.encode()[:127]

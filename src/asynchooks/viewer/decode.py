@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import io
 import json
@@ -12,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from asynchooks.viewer.errors import BadRequestError, TooLargeError, UnsupportedError
-from asynchooks.viewer.model import Batch, Process, SpanRecord
+from asynchooks.viewer.model import Batch, LogBatch, LogLine, Process, SpanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ("MAXIMUM_BODY", "decode_export")
+__all__ = ("MAXIMUM_BODY", "decode_export", "decode_logs")
 
 # Bytes, before and after decompression. Exporters send some hundred KiB.
 MAXIMUM_BODY = 16 * 1024 * 1024
@@ -29,23 +29,43 @@ MAXIMUM_DECOMPRESSED = 64 * 1024 * 1024
 _ID_KEYS = frozenset(("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"))
 
 
+# SQLite's integers are signed; times beyond the year 2262 are a sender's mistake.
+_MAXIMUM_TIME = (1 << 63) - 1
+
+
 def decode_export(body: bytes, content_type: str, content_encoding: str) -> list[Batch]:
-    """The batches of one export.
+    """The batches of one export of spans.
 
     Raises:
         BadRequestError: the bytes are not what their headers say.
     """
+    request = _parse(ExportTraceServiceRequest, "trace", body, content_type, content_encoding)
+    return [_batch(resource_spans) for resource_spans in request.resource_spans]
+
+
+def decode_logs(body: bytes, content_type: str, content_encoding: str) -> list[LogBatch]:
+    """The batches of one export of log records.
+
+    Raises:
+        BadRequestError: the bytes are not what their headers say.
+    """
+    request = _parse(ExportLogsServiceRequest, "log", body, content_type, content_encoding)
+    return [_log_batch(resource_logs) for resource_logs in request.resource_logs]
+
+
+def _parse(message: Any, signal: str, body: bytes, content_type: str, content_encoding: str) -> Any:
     body = _decompress(body, content_encoding)
     kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/x-protobuf":
-        request = _parse_protobuf(body)
-    elif kind == "application/json":
-        request = _parse_json(body)
-    else:
-        raise UnsupportedError(
-            f"content type is {content_type!r}, expected application/x-protobuf or application/json"
-        )
-    return [_batch(resource_spans) for resource_spans in request.resource_spans]
+    try:
+        if kind == "application/x-protobuf":
+            return message.FromString(body)
+        if kind == "application/json":
+            return _parse_json(message, body)
+    except (DecodeError, ParseError, ValueError, RecursionError) as exc:
+        raise BadRequestError(f"the body is not an OTLP {signal} export: {exc}") from exc
+    raise UnsupportedError(
+        f"content type is {content_type!r}, expected application/x-protobuf or application/json"
+    )
 
 
 def _decompress(body: bytes, encoding: str) -> bytes:
@@ -66,24 +86,12 @@ def _decompress(body: bytes, encoding: str) -> bytes:
     return plain
 
 
-def _parse_protobuf(body: bytes) -> Any:
-    try:
-        return ExportTraceServiceRequest.FromString(body)
-    except DecodeError as exc:
-        raise BadRequestError(f"the body is not an OTLP trace export: {exc}") from exc
-
-
-def _parse_json(body: bytes) -> Any:
+def _parse_json(message: Any, body: bytes) -> Any:
     """OTLP's JSON is protobuf's, but for ids, which are hex instead of base64."""
-    try:
-        document = json.loads(body)
-        if not isinstance(document, dict):
-            raise BadRequestError("the body is not an OTLP trace export: expected a JSON object")
-        return ParseDict(
-            _hex_to_base64(document), ExportTraceServiceRequest(), ignore_unknown_fields=True
-        )
-    except (ValueError, RecursionError, ParseError, binascii.Error) as exc:
-        raise BadRequestError(f"the body is not an OTLP trace export: {exc}") from exc
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004 -- it is the sender's
+    return ParseDict(_hex_to_base64(document), message(), ignore_unknown_fields=True)
 
 
 def _hex_to_base64(value: Any) -> Any:
@@ -100,18 +108,52 @@ def _hex_to_base64(value: Any) -> Any:
 
 
 def _batch(resource_spans: Any) -> Batch:
-    attributes = _attributes(resource_spans.resource.attributes)
-    service = str(attributes.get("service.name", "unknown_service"))
     sent = [span for scope_spans in resource_spans.scope_spans for span in scope_spans.spans]
-    spans = [_span(span) for span in sent if len(span.trace_id) == 16 and len(span.span_id) == 8]
-    process = Process(service=service, attributes=attributes)
-    return Batch(process, spans, rejected=len(sent) - len(spans))
+    spans = [_span(span) for span in sent if _has_ids(span)]
+    return Batch(_process(resource_spans.resource), spans, rejected=len(sent) - len(spans))
+
+
+def _log_batch(resource_logs: Any) -> LogBatch:
+    lines = [
+        _line(record, scope_logs.scope.name)
+        for scope_logs in resource_logs.scope_logs
+        for record in scope_logs.log_records
+        if _has_ids(record)
+    ]
+    return LogBatch(_process(resource_logs.resource), lines)
+
+
+def _has_ids(record: Any) -> bool:
+    return len(record.trace_id) == 16 and len(record.span_id) == 8
+
+
+def _process(resource: Any) -> Process:
+    attributes = _attributes(resource.attributes)
+    service = str(attributes.get("service.name", "unknown_service"))
+    return Process(service=service, attributes=attributes)
+
+
+def _line(record: Any, logger: str) -> LogLine:
+    body = _value(record.body)
+    return LogLine(
+        trace_id=record.trace_id,
+        span_id=record.span_id,
+        time=min(record.time_unix_nano or record.observed_time_unix_nano, _MAXIMUM_TIME),
+        message=body if isinstance(body, str) else json.dumps(body),
+        severity=record.severity_text or _severity(record.severity_number),
+        logger=logger,
+        attributes=_attributes(record.attributes),
+    )
+
+
+def _severity(number: int) -> str:
+    """What OpenTelemetry calls a severity that has no text of its own."""
+    names = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+    return names[(number - 1) // 4] if 1 <= number <= 24 else ""
 
 
 def _span(span: Any) -> SpanRecord:
-    # SQLite's integers are signed; times beyond the year 2262 are a sender's mistake.
-    limit = (1 << 63) - 1
-    start = min(span.start_time_unix_nano, limit)
+    start = min(span.start_time_unix_nano, _MAXIMUM_TIME)
     return SpanRecord(
         trace_id=span.trace_id,
         span_id=span.span_id,
@@ -119,7 +161,7 @@ def _span(span: Any) -> SpanRecord:
         name=span.name,
         kind=span.kind,
         start=start,
-        end=max(min(span.end_time_unix_nano, limit), start),
+        end=max(min(span.end_time_unix_nano, _MAXIMUM_TIME), start),
         status=span.status.code,
         message=span.status.message,
         attributes=_attributes(span.attributes),

@@ -1,11 +1,11 @@
-"""What the viewer keeps of a span, whoever sent it."""
+"""What the viewer keeps of spans and log lines, whoever sent them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ("SERVER", "Batch", "Process", "SpanRecord")
+__all__ = ("SERVER", "Batch", "LogBatch", "LogLine", "Process", "SpanRecord")
 
 SERVER, CLIENT = 2, 3
 ERROR = 2
@@ -76,3 +76,24 @@ class Batch:
     process: Process
     spans: list[SpanRecord]
     rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A log record that was written in a span. The time is in ns since the epoch."""
+
+    trace_id: bytes
+    span_id: bytes
+    time: int
+    message: str
+    severity: str
+    logger: str
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """The lines of one process out of one export, but for those that belong to no span."""
+
+    process: Process
+    lines: list[LogLine]

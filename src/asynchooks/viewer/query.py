@@ -75,8 +75,33 @@ def read_trace(connection: sqlite3.Connection, trace_id: str) -> dict[str, Any] 
     return {
         "trace_id": trace_id.lower(),
         "requests": [_summary(row) for row in requests],
-        "spans": [_span(row) for row in spans],
+        "spans": _with_lines([_span(row) for row in spans], _read_lines(connection, key)),
     }
+
+
+def _read_lines(connection: sqlite3.Connection, trace_id: bytes) -> list[sqlite3.Row]:
+    """The log lines of a trace that came by themselves."""
+    return connection.execute(
+        "SELECT * FROM log WHERE trace_id = ? ORDER BY time, id", (trace_id,)
+    ).fetchall()
+
+
+def _with_lines(spans: list[dict[str, Any]], lines: list[sqlite3.Row]) -> list[dict[str, Any]]:
+    """The spans with their log lines as events, as they are where a line is sent with its span;
+    those of a span that is not stored stand at the first."""
+    by_id = {span["span_id"]: span for span in spans}
+    for line in lines:
+        known = {
+            "log.message": line["message"],
+            "log.severity": line["severity"],
+            "log.logger": line["logger"],
+        }
+        attributes = {**known, **json.loads(line["attributes"])}
+        event = {"name": "log", "time": str(line["time"]), "attributes": attributes}
+        by_id.get(line["span_id"].hex(), spans[0])["events"].append(event)
+    for span in spans:
+        span["events"].sort(key=lambda event: int(event["time"]))
+    return spans
 
 
 def total_dropped(connection: sqlite3.Connection) -> int:

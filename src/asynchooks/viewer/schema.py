@@ -58,7 +58,22 @@ CREATE TABLE request (
 CREATE INDEX request_start ON request (start);
 """
 
-MIGRATIONS = (M001_INITIAL,)
+M002_LOG_LINES = """
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    trace_id BLOB NOT NULL,
+    span_id BLOB NOT NULL,
+    process INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    logger TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    UNIQUE (trace_id, span_id, time, message)
+);
+"""
+
+MIGRATIONS = (M001_INITIAL, M002_LOG_LINES)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -20,12 +20,15 @@ from asynchooks.viewer.schema import migrate
 from asynchooks.viewer.summary import COLUMNS, COUNTED, Counts, request_row, summarize_trace
 
 if TYPE_CHECKING:
-    from asynchooks.viewer.model import Batch, Process
+    from collections.abc import Mapping
+
+    from asynchooks.viewer.model import Batch, LogBatch, Process
 
 __all__ = ("Store", "default_store_path")
 
 # What is kept: the newest. Older traces go in chunks, so that no export waits long.
 MAXIMUM_REQUESTS = 100_000
+MAXIMUM_LINES = 1_000_000
 CHUNK = 500
 # Of a trace with more spans than this, only so many are counted: the sums stay quick.
 MAXIMUM_SPANS_PER_TRACE = 50_000
@@ -107,13 +110,49 @@ class Store:
                             json.dumps(span.links),
                         ),
                     )
-            changed = [
-                key
-                for trace_id in sorted(touched, key=touched.__getitem__)
-                for key in _summarize(connection, trace_id, came[trace_id])
-            ]
+            order = sorted(touched, key=touched.__getitem__)
+            changed = _summarize_all(connection, {key: came[key] for key in order})
             self._retire(connection)
             return changed
+
+    def add_logs(self, batches: list[LogBatch]) -> list[tuple[bytes, bytes]]:
+        """Store an export of log lines, as `add` does. A line that is stored already was sent
+        again, and is left out. A line may come before its span, or without it."""
+        with self._lock, self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for batch in batches:
+                process = _put_process(connection, batch.process)
+                connection.executemany(
+                    "INSERT OR IGNORE INTO log"
+                    " (trace_id, span_id, process, time, message, severity, logger, attributes)"
+                    " VALUES (?,?,?,?,?,?,?,?)",
+                    [
+                        (
+                            line.trace_id,
+                            line.span_id,
+                            process,
+                            line.time,
+                            line.message,
+                            line.severity,
+                            line.logger,
+                            json.dumps(line.attributes),
+                        )
+                        for line in batch.lines
+                    ],
+                )
+            touched = dict.fromkeys(line.trace_id for batch in batches for line in batch.lines)
+            changed = _summarize_all(connection, {key: set() for key in touched})
+            self._retire_lines(connection)
+            return changed
+
+    def _retire_lines(self, connection: sqlite3.Connection) -> None:
+        """Lines of requests go with them; this is for those whose request never comes."""
+        (count,) = connection.execute("SELECT max(id) - min(id) + 1 FROM log").fetchone()
+        if count is not None and count > MAXIMUM_LINES:
+            connection.execute(
+                "DELETE FROM log WHERE id IN (SELECT id FROM log ORDER BY id LIMIT ?)",
+                (min(count - MAXIMUM_LINES, 10 * CHUNK),),
+            )
 
     def _retire(self, connection: sqlite3.Connection) -> None:
         """Let the oldest go, a chunk at a time. Ids only grow, so their span bounds the count."""
@@ -122,7 +161,11 @@ class Store:
             return
         oldest = "FROM request ORDER BY id LIMIT ?"
         chunk = (min(count - self._maximum_requests, CHUNK),)
-        connection.execute(f"DELETE FROM span WHERE trace_id IN (SELECT trace_id {oldest})", chunk)  # noqa: S608 -- a constant
+        for table in ("span", "log"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE trace_id IN (SELECT trace_id {oldest})",  # noqa: S608 -- constants
+                chunk,
+            )
         connection.execute(f"DELETE FROM request WHERE id IN (SELECT id {oldest})", chunk)  # noqa: S608 -- a constant
 
 
@@ -162,6 +205,13 @@ def _put_process(connection: sqlite3.Connection, process: Process) -> int:
     return int(process_id)
 
 
+def _summarize_all(
+    connection: sqlite3.Connection, came: Mapping[bytes, set[bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """`_summarize` for each trace, with its new spans."""
+    return [key for trace_id in came for key in _summarize(connection, trace_id, came[trace_id])]
+
+
 def _summarize(
     connection: sqlite3.Connection, trace_id: bytes, came: set[bytes]
 ) -> list[tuple[bytes, bytes]]:
@@ -176,7 +226,12 @@ def _summarize(
         connection.execute(f"{of_trace} AND span_id = ?", (trace_id, span_id)).fetchone()
         for span_id in came.difference(span["span_id"] for span in spans)
     ]
-    requests = summarize_trace(spans)
+    if not spans:
+        return []  # only lines have come
+    lines = connection.execute(
+        "SELECT span_id, count(*) FROM log WHERE trace_id = ? GROUP BY span_id", (trace_id,)
+    )
+    requests = summarize_trace(spans, dict(lines.fetchall()))
     listed = {
         span_id: Counts(bool(pending), *counts)
         for span_id, pending, *counts in connection.execute(

@@ -15,6 +15,7 @@ from asynchooks.viewer.model import ERROR, SERVER
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
 
 __all__ = ("COLUMNS", "COUNTED", "Counts", "request_row", "summarize_trace")
 
@@ -40,8 +41,9 @@ class Counts:
     errors: int = 0
 
 
-def summarize_trace(spans: list[sqlite3.Row]) -> dict[bytes, Counts]:
-    """The requests of one trace, by the ids of their spans, from the columns `COUNTED`.
+def summarize_trace(spans: list[sqlite3.Row], lines: Mapping[bytes, int]) -> dict[bytes, Counts]:
+    """The requests of one trace, by the ids of their spans, from the columns `COUNTED`, and from
+    how many log lines came by themselves, by the ids of theirs.
 
     A request is a server span, and has what lies below it down to the next server span. A trace
     without one has its root as its request, and while that has not come, its earliest span,
@@ -65,6 +67,8 @@ def summarize_trace(spans: list[sqlite3.Row]) -> dict[bytes, Counts]:
         count.calls += span["is_call"]
         count.logs += span["logs"]
         count.errors += span["status"] == ERROR
+    for span_id, number in lines.items():
+        counts[owners.get(span_id, fallback)].logs += number
     return counts
 
 

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.conftest import Process, Starter, answers, environment, free_port, start
-from tests.libraries.conftest import postgres
+from tests.libraries.conftest import kafka, postgres, rabbitmq
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ("Process", "Starter", "answers", "free_port", "postgres", "run_script", "start")
+__all__ = (
+    "Process",
+    "Starter",
+    "answers",
+    "free_port",
+    "kafka",
+    "postgres",
+    "rabbitmq",
+    "run_script",
+    "start",
+)
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def test_several_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_is_none(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ValueError, match="no boundary 'thread', expected one of aiohttp, aio"):
+    with pytest.raises(ValueError, match="no boundary 'thread', expected one of aio_pika, aiohttp"):
         asynchooks.enable(boundaries={"thread": False})
     assert not asynchooks.is_enabled()
     forget_reports()

@@ -28,7 +28,7 @@ class Encoded:
 
     def __init__(self) -> None:
         self.starts = 0
-        self.buffer = _native.SpanBuffer(
+        self.buffer = _native.ExportBuffer(
             start=self._start,
             scope=_native.encode_scope("asynchooks", "1.2.3"),
             capacity=100_000,

@@ -11,6 +11,7 @@ import pytest
 
 from asynchooks import _reporting
 from asynchooks.tracing.config import VARIABLES, Config, disabled_instrumentations
+from asynchooks.tracing.environment import UNLIMITED
 from asynchooks.tracing.sampling import DEFAULT_SAMPLER
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def test_headers_are_decoded_and_those_of_traces_win() -> None:
 def test_where_and_how_spans_are_exported() -> None:
     config = read()
     assert (config.exporter, config.compression, config.file) == ("otlp", "none", "traces.jsonl")
-    assert (config.queue_size, config.batch_size, config.interval) == (8192, 512, 0.2)
+    assert (config.queue_size, config.batch_size, config.interval) == (UNLIMITED, UNLIMITED, 0.2)
+    assert config.queue_bytes == 16 << 20
     config = read(
         OTEL_TRACES_EXPORTER="file",
         OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
@@ -97,6 +99,70 @@ def test_where_and_how_spans_are_exported() -> None:
     )
     assert (config.exporter, config.compression, config.file) == ("file", "none", "/tmp/spans")
     assert (config.queue_size, config.batch_size, config.interval) == (100, 100, 0.05)
+    assert config.queue_bytes == 256 << 20
+
+
+def test_the_files_of_tls_are_those_of_the_signal() -> None:
+    for name, of_all in (
+        ("CERTIFICATE", "ca.pem"),
+        ("CLIENT_CERTIFICATE", "we.pem"),
+        ("CLIENT_KEY", "we.key"),
+    ):
+        attribute = name.lower()
+        variables = {f"OTEL_EXPORTER_OTLP_{name}": of_all, "OTEL_LOGS_EXPORTER": "otlp"}
+        config = read(**variables, **{f"OTEL_EXPORTER_OTLP_LOGS_{name}": "logs.pem"})
+        assert getattr(read(), attribute) == ""
+        assert getattr(config, attribute) == of_all
+        assert getattr(config.logs, attribute) == "logs.pem"
+
+
+def test_log_records_are_exported_where_that_is_asked_for() -> None:
+    assert read().logs.exporter == "none"
+    assert read().logs.endpoint is None
+    logs = read(
+        OTEL_LOGS_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://c:4318",
+        OTEL_EXPORTER_OTLP_HEADERS="a=all",
+    ).logs
+    assert (logs.exporter, logs.endpoint, logs.headers) == (
+        "otlp",
+        "http://c:4318/v1/logs",
+        {"a": "all"},
+    )
+    assert (logs.queue_size, logs.batch_size, logs.interval) == (UNLIMITED, UNLIMITED, 0.2)
+    config = read(
+        OTEL_LOGS_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="http://l/own",
+        OTEL_EXPORTER_OTLP_LOGS_HEADERS="a=logs",
+        OTEL_EXPORTER_OTLP_LOGS_TIMEOUT="500",
+        OTEL_EXPORTER_OTLP_LOGS_COMPRESSION="gzip",
+        OTEL_BLRP_MAX_QUEUE_SIZE="10",
+        OTEL_BLRP_SCHEDULE_DELAY="50",
+        ASYNCHOOKS_LOGS_FILE="/tmp/logs",
+    )
+    logs = config.logs
+    assert (logs.endpoint, logs.headers) == ("http://l/own", {"a": "logs"})
+    assert (logs.timeout, logs.compression, logs.file) == (0.5, "gzip", "/tmp/logs")
+    assert (logs.queue_size, logs.batch_size, logs.interval) == (10, 10, 0.05)
+    assert (config.endpoint, config.queue_size) == ("http://127.0.0.1:4318/v1/traces", UNLIMITED)
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"OTEL_SDK_DISABLED": "true"},
+        {"OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "False"},
+    ],
+)
+def test_or_not(off: dict[str, str]) -> None:
+    assert read(OTEL_LOGS_EXPORTER="otlp", **off).logs.exporter == "none"
+
+
+def test_an_endpoint_of_log_records_that_nobody_uses_is_not_spoken_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read(OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="nonsense")
+    assert caplog.records == []
 
 
 def test_limits_are_opentelemetry_s_and_the_nearest_variable_wins() -> None:
@@ -106,6 +172,7 @@ def test_limits_are_opentelemetry_s_and_the_nearest_variable_wins() -> None:
         "links": 128,
         "event_attributes": 128,
         "link_attributes": 128,
+        "log_attributes": 128,
         "value_length": 16384,
     }
     assert read(
@@ -114,6 +181,7 @@ def test_limits_are_opentelemetry_s_and_the_nearest_variable_wins() -> None:
         OTEL_SPAN_EVENT_COUNT_LIMIT="7",
         OTEL_SPAN_LINK_COUNT_LIMIT="0",
         OTEL_LINK_ATTRIBUTE_COUNT_LIMIT="8",
+        OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="4",
         OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="9",
     ).limits == {
         "attributes": 6,
@@ -121,6 +189,7 @@ def test_limits_are_opentelemetry_s_and_the_nearest_variable_wins() -> None:
         "links": 0,
         "event_attributes": 5,
         "link_attributes": 8,
+        "log_attributes": 4,
         "value_length": 9,
     }
 
@@ -133,6 +202,8 @@ def test_limits_are_opentelemetry_s_and_the_nearest_variable_wins() -> None:
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "many"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_LOGS_EXPORTER", "syslog"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_SPAN_EVENT_COUNT_LIMIT", "99999999999"),
         ("OTEL_SPAN_LINK_COUNT_LIMIT", "\N{SUPERSCRIPT TWO}"),
     ],
@@ -244,6 +315,8 @@ def test_sampler(name: str, argument: str, expected: tuple[bool, bool]) -> None:
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_LOGS_EXPORTER", "syslog"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
         ("OTEL_SPAN_LINK_COUNT_LIMIT", "1.5"),
         ("OTEL_SPAN_EVENT_COUNT_LIMIT", "99999999999999999999"),
@@ -304,6 +377,7 @@ def test_limits() -> None:
         "links": 128,
         "event_attributes": 5,
         "link_attributes": 5,
+        "log_attributes": 5,
     }
     limits = read(
         OTEL_ATTRIBUTE_COUNT_LIMIT="5",
@@ -314,7 +388,7 @@ def test_limits() -> None:
         OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT="3",
         OTEL_LINK_ATTRIBUTE_COUNT_LIMIT="4",
     ).limits
-    assert list(limits.values()) == [0, 7, 1, 2, 3, 4]
+    assert list(limits.values()) == [0, 7, 1, 2, 3, 4, 5]
 
 
 def test_tail_and_rate() -> None:

@@ -273,6 +273,23 @@ def test_a_task_that_outlives_its_request_says_so(task_spans: None, ended: list[
     assert span.attributes["asynchooks.outlives_request"] is True
 
 
+def test_a_task_that_is_made_after_its_request_is_marked_and_linked(
+    task_spans: None, ended: list[Span]
+) -> None:
+    async def main() -> Request:
+        request = start_request(request_id="r1", method="GET", path="/")
+        with use_span(request.span):
+            request.span.end()
+            await asyncio.create_task(asyncio.sleep(0))
+        return request
+
+    request = asyncio.run(main())
+    (span,) = (span for span in ended if span.name.startswith("task "))
+    assert span.parent == request.span.context
+    assert span.attributes["asynchooks.outlives_parent"] is True
+    assert [link.context for link in span.links] == [request.span.context]
+
+
 def test_the_context_of_a_task_holds_nothing_of_its_span(
     task_spans: None, request_: Request
 ) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def module_encoded() -> Any:
     """For Hypothesis, which wants nothing anew for each example."""
     made = SimpleNamespace()
-    made.buffer = _native.SpanBuffer(
+    made.buffer = _native.ExportBuffer(
         start=lambda: None,
         scope=_native.encode_scope("asynchooks", "1.2.3"),
         capacity=1000,

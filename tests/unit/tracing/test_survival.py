@@ -36,6 +36,8 @@ class Server:
         self.requests = 0
         self.largest = 1 << 30  # spans in a request
         self.may_go_on = threading.Event()
+        self.is_asked = threading.Semaphore(0)  # once for each request
+        self.may_take = threading.Semaphore(0)  # once for each that is held
         self.partial = ExportTraceServiceResponse()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -100,6 +102,7 @@ class Server:
 
     def _answer(self, connection: socket.socket, body: bytes) -> bool:
         self.requests += 1
+        self.is_asked.release()
         act = self.plan.pop(0) if self.plan else "take"
         request = ExportTraceServiceRequest.FromString(body)
         names = [
@@ -108,6 +111,9 @@ class Server:
         if act == "take" and len(names) > self.largest:
             act = "413"
         status, headers, content = 200, "", b""
+        if act == "hold":
+            self.may_take.acquire()
+            act = "take"
         if act == "take":
             self.names += names
         elif act == "partial":
@@ -121,6 +127,11 @@ class Server:
             return False
         elif act == "hang":
             self.may_go_on.wait()
+            return False
+        elif act == "drip":  # never silent for long, never done
+            connection.sendall(b"HTTP/1.1 200 OK\r\na: ")
+            while not self.may_go_on.wait(0.005):
+                connection.sendall(b"b")
             return False
         elif act == "garbage":
             connection.sendall(random.Random(1).randbytes(1000) + b"\r\n\r\n")
@@ -136,7 +147,7 @@ class Server:
             )
             return False
         elif act == "nonsense headers":
-            connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n")
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000 + b"\r\n")
             return False
         else:
             word, _, retry_after = act.partition(" ")
@@ -295,6 +306,40 @@ def test_one_that_hangs_is_left(server: Server, make_exporter: Callable[..., Exp
     names = end_spans(1, "next ")
     assert exporter.flush(30)
     assert server.names == names
+
+
+def test_one_that_answers_for_ever_is_left_in_time(
+    server: Server, make_exporter: Callable[..., Exporter]
+) -> None:
+    """The time limit is one of the whole attempt: each byte that comes does not begin it anew."""
+    exporter = make_exporter(timeout=0.1)
+    server.plan = ["drip"] * 2
+    end_spans(1)
+    assert exporter.flush(30)
+    assert exporter.stats() == (1, 0, 1, 0)
+    names = end_spans(1, "next ")
+    assert exporter.flush(30)
+    assert server.names == names
+
+
+def test_at_a_steady_load_nothing_is_dropped(
+    server: Server, make_exporter: Callable[..., Exporter]
+) -> None:
+    """Each answer takes as long as the application needs for 2,000 spans. Altogether they are more
+    than may wait."""
+    exporter = make_exporter(timeout=60)
+    rounds, load = 30, 2000
+    server.plan = ["hold"] * rounds
+    text = "x" * 500
+    for number in range(rounds):
+        for place in range(load):
+            Span(f"{number}-{place}", attributes={"text": text}).end()
+        server.is_asked.acquire()
+        server.may_take.release()
+    assert exporter.flush(60)
+    assert exporter.stats() == (rounds * load, rounds * load, 0, 0)
+    assert server.names == [f"{n}-{p}" for n in range(rounds) for p in range(load)]
+    assert len(server.names) * len(text) > exporter._config.queue_bytes
 
 
 def test_what_ends_while_it_hangs_is_kept_or_counted(

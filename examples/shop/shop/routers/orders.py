@@ -14,6 +14,7 @@ from shop.dependencies import (  # noqa: TC001 -- FastAPI reads them
     Tag,
 )
 from shop.mails import confirm_order
+from shop.marks import in_log
 from shop.models import Invoice, NewOrder, Order, Placed, Quote
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ async def orders_of_customer(
     customer_id: int, orders: OrdersDependency, x_query_tag: Tag = None
 ) -> list[Order]:
     found = [await orders.get(order_id) for order_id in await orders.ids_of(customer_id)]
-    logger.info("customer %d has %d orders (%s)", customer_id, len(found), x_query_tag or "-")
+    logger.info("customer %d has %d orders%s", customer_id, len(found), in_log(x_query_tag))
     return [order for order in found if order is not None]
 
 
@@ -50,7 +51,7 @@ async def place(
         await orders.add_item(order_id, item)
         await orders.take_from_stock(item)
     total = await orders.total(order_id)
-    logger.info("order %d is placed (%s)", order_id, x_query_tag or "-")
+    logger.info("order %d is placed%s", order_id, in_log(x_query_tag))
     background.add_task(confirm_order, pool, order_id, x_query_tag)
     return Placed(order_id=order_id, total=total)
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from fastapi import APIRouter, Request
 
 from shop.dependencies import Tag  # noqa: TC001 -- FastAPI reads it
+from shop.marks import in_log, in_sql
 
 logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/reports", tags=["reports"])
@@ -16,11 +17,10 @@ router = APIRouter(prefix="/reports", tags=["reports"])
 
 @router.get("/countries")
 def orders_by_country(request: Request, x_query_tag: Tag = None) -> dict[str, int]:
-    comment = f" /* {x_query_tag} */" if x_query_tag else ""
     with closing(sqlite3.connect(request.app.state.settings.database)) as database:
         rows = database.execute(
             "SELECT country, count(*) FROM orders JOIN customers ON customers.id = customer_id"
-            f" WHERE orders.id <= 160 GROUP BY country ORDER BY country{comment}"
+            f" WHERE orders.id <= 160 GROUP BY country ORDER BY country{in_sql(x_query_tag)}"
         ).fetchall()
-    logger.info("orders by country: %d rows (%s)", len(rows), x_query_tag or "-")
+    logger.info("orders by country: %d rows%s", len(rows), in_log(x_query_tag))
     return dict(rows)

@@ -1,4 +1,4 @@
-"""SpanBuffer: bounded in spans and bytes, and its counters add up whatever happens."""
+"""ExportBuffer: bounded in spans and bytes, and its counters add up whatever happens."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 SCOPE = _native.encode_scope("asynchooks")
 
 
-def make_buffer(**more: Any) -> _native.SpanBuffer:
+def make_buffer(**more: Any) -> _native.ExportBuffer:
     options = {"capacity": 100, "byte_limit": 1 << 20, "batch": 10, **more}
-    buffer = _native.SpanBuffer(start=lambda: None, scope=SCOPE, **options)
+    buffer = _native.ExportBuffer(start=lambda: None, scope=SCOPE, **options)
     _native.set_span_buffer(buffer)
     return buffer
 
@@ -127,7 +127,7 @@ def test_start_is_called_where_nobody_attends() -> None:
     def start() -> None:
         calls.append(1)
 
-    buffer = _native.SpanBuffer(
+    buffer = _native.ExportBuffer(
         start=start, scope=SCOPE, capacity=100, byte_limit=1 << 20, batch=10
     )
     _native.set_span_buffer(buffer)
@@ -147,7 +147,7 @@ def test_a_start_that_fails_is_called_again() -> None:
         calls.append(1)
         raise RuntimeError("on purpose")
 
-    buffer = _native.SpanBuffer(
+    buffer = _native.ExportBuffer(
         start=start, scope=SCOPE, capacity=100, byte_limit=1 << 20, batch=10
     )
     _native.set_span_buffer(buffer)
@@ -157,7 +157,7 @@ def test_a_start_that_fails_is_called_again() -> None:
     assert buffer.stats() == (2, 0, 0, 2)
 
 
-def waiting_thread(buffer: _native.SpanBuffer, interval: float) -> Callable[[], None]:
+def waiting_thread(buffer: _native.ExportBuffer, interval: float) -> Callable[[], None]:
     """Begin to wait in another thread. Returns what joins it."""
     thread = threading.Thread(target=buffer.wait, args=(interval,))
     thread.start()

@@ -1,17 +1,16 @@
-#include "span_buffer.h"
+#include "export_buffer.h"
 #include "clock.h"
 #include "forks.h"
-#include "otlp.h"
-#include "sites.h"
 #include "wakeup.h"
 
 #include <string.h>
 
-/* Memory for spans that wait, as one piece. */
+/* Memory for what waits, as one piece. */
 #define CHUNK_SIZE (64 * 1024)
-/* A batch ends before it is larger, unless it is one span: what receivers take at least. */
-#define MAXIMUM_BATCH_BYTES (3 * 1024 * 1024)
-/* What the scratch memory of the encoder may keep between two spans. */
+/* A batch ends before it is larger, unless it is one record: what receivers take unless they are
+   told otherwise (nginx: 1 MiB), and what is copied in less than 1 ms. */
+#define MAXIMUM_BATCH_BYTES (1000 * 1000)
+/* What the scratch memory of the encoder may keep between two records. */
 #define MAXIMUM_SCRATCH (1024 * 1024)
 
 typedef struct Chunk {
@@ -22,36 +21,40 @@ typedef struct Chunk {
     char bytes[];
 } Chunk;
 
-/* Before the bytes of each span; not aligned. */
+/* Before the bytes of each record; not aligned. */
 typedef struct Header {
     PyObject *scope; /* owned: bytes */
     size_t size;
 } Header;
 
-typedef struct SpanBuffer {
-    PyObject_HEAD PyObject *start; /* owned: called where a span comes and nobody waits */
-    PyObject *scope; /* owned: bytes, of spans that have none of their own */
+struct ExportBuffer {
+    PyObject_HEAD PyObject *start; /* owned: called where one comes and nobody waits */
+    PyObject *scope; /* owned: bytes, of records that have none of their own */
     Chunk *first;    /* owned */
     Chunk *last;
     Wakeup *wakeup;
-    size_t capacity; /* spans */
+    size_t capacity; /* records */
     size_t byte_limit;
-    size_t batch;     /* spans */
+    size_t batch;     /* records, at most */
+    size_t wake_at;   /* records that are enough to be taken */
     size_t bytes;     /* that wait */
     uint64_t waiting; /* to be taken */
     uint64_t in_flight;
-    uint64_t ended;
+    uint64_t ended; /* that came */
     uint64_t sent;
     uint64_t dropped;
-    uint64_t first_at; /* monotonic ns: when what waits began to */
-    unsigned fork;     /* in which process this is */
-    bool is_attended;  /* a thread takes what comes */
+    unsigned long attendant; /* the thread that has waited last */
+    unsigned fork;           /* in which process this is */
+    bool is_attended;        /* a thread takes what comes */
     bool is_closed;
-} SpanBuffer;
+};
 
 static PyTypeObject *buffer_type = NULL; /* owned */
-PyObject *span_buffer = NULL;
-static _Atomic(Wakeup *) current = NULL; /* borrowed: of span_buffer */
+ExportBuffer *span_buffer = NULL;
+ExportBuffer *log_buffer = NULL;
+/* Borrowed: of the two. */
+static _Atomic(Wakeup *) span_wakeup = NULL;
+static _Atomic(Wakeup *) log_wakeup = NULL;
 static Writer scratch;
 
 /* ---- Chunks -------------------------------------------------------------------------- */
@@ -64,8 +67,14 @@ header_at(const Chunk *chunk, size_t place)
     return header;
 }
 
+static bool
+has_enough(const ExportBuffer *self)
+{
+    return self->waiting >= self->wake_at || self->bytes >= MAXIMUM_BATCH_BYTES;
+}
+
 static void
-forget_all(SpanBuffer *self)
+forget_all(ExportBuffer *self)
 {
     Chunk *chunk = self->first;
     self->first = self->last = NULL;
@@ -83,26 +92,39 @@ forget_all(SpanBuffer *self)
     }
 }
 
+/* Tells the thread that takes what there is. */
+static void
+tell_what_waits(ExportBuffer *self)
+{
+    atomic_store(&self->wakeup->since, self->waiting > 0 ? clock_monotonic_ns() : 0);
+    atomic_store(&self->wakeup->is_full, has_enough(self));
+}
+
 /* In a forked child: what waits is the parent's to send, and its thread does not exist here. */
 static void
-start_over(SpanBuffer *self)
+start_over(ExportBuffer *self)
 {
     self->fork = forks_count;
     forget_all(self);
     self->in_flight = self->ended = self->sent = self->dropped = 0;
+    self->attendant = 0;
     self->is_attended = false;
     /* The parent's thread may have held the lock. */
     Wakeup *wakeup = wakeup_new();
     if (wakeup != NULL) {
-        if (atomic_load(&current) == self->wakeup) {
-            atomic_store(&current, wakeup);
+        if (self == span_buffer) {
+            atomic_store(&span_wakeup, wakeup);
+        }
+        if (self == log_buffer) {
+            atomic_store(&log_wakeup, wakeup);
         }
         self->wakeup = wakeup;
     }
+    tell_what_waits(self);
 }
 
 static inline void
-ensure_own(SpanBuffer *self)
+ensure_own(ExportBuffer *self)
 {
     if (self->fork != forks_count) {
         start_over(self);
@@ -111,7 +133,7 @@ ensure_own(SpanBuffer *self)
 
 /* Returns: a chunk with room for `size` bytes, or NULL where memory is short. */
 static Chunk *
-chunk_for(SpanBuffer *self, size_t size)
+chunk_for(ExportBuffer *self, size_t size)
 {
     Chunk *chunk = self->last;
     if (chunk != NULL && chunk->capacity - chunk->used >= size) {
@@ -136,7 +158,7 @@ chunk_for(SpanBuffer *self, size_t size)
 
 /* Puts what is in the scratch memory at the end. Returns: 0, or -1 where there is no room. */
 static int
-append(SpanBuffer *self, PyObject *scope)
+append(ExportBuffer *self, PyObject *scope)
 {
     size_t size = sizeof(Header) + scratch.size;
     if (self->bytes + size > self->byte_limit) {
@@ -152,8 +174,11 @@ append(SpanBuffer *self, PyObject *scope)
     memcpy(place + sizeof(header), writer_bytes(&scratch), scratch.size);
     chunk->used += size;
     self->bytes += size;
-    if (self->waiting++ == 0) {
-        self->first_at = clock_monotonic_ns();
+    self->waiting++;
+    if (self->waiting == 1 ||
+        (has_enough(self) && !atomic_load(&self->wakeup->is_full))) {
+        tell_what_waits(self);
+        wakeup_give(self->wakeup);
     }
     return 0;
 }
@@ -161,7 +186,7 @@ append(SpanBuffer *self, PyObject *scope)
 /* ---- Adding -------------------------------------------------------------------------- */
 
 static void
-ask_for_attention(SpanBuffer *self)
+ask_for_attention(ExportBuffer *self)
 {
     PyObject *start = Py_NewRef(self->start);
     self->is_attended = true;
@@ -174,30 +199,31 @@ ask_for_attention(SpanBuffer *self)
     Py_DECREF(start);
 }
 
-void
-span_buffer_add(const Span *span)
+bool
+export_buffer_admit(ExportBuffer *self)
 {
-    SpanBuffer *self = (SpanBuffer *)Py_NewRef(span_buffer); /* owned */
     ensure_own(self);
     self->ended++;
     if (self->is_closed || self->waiting >= self->capacity) {
         self->dropped++;
-        goto done;
+        return false;
     }
-    PyObject *attributes = NULL; /* borrowed */
-    if (span->site != SITE_UNKNOWN &&
-        !attributes_have_prefix(&span->attributes, "code.")) {
-        attributes = site_attributes(span->site);
-    }
-    /* From here to the end no Python code runs, so nobody else writes there. */
+    return true;
+}
+
+Writer *
+export_buffer_writer(void)
+{
     scratch.size = 0;
     scratch.has_failed = false;
-    otlp_write_span(&scratch, span, attributes);
-    if (scratch.has_failed ||
-        append(self, span->scope != NULL ? span->scope : self->scope) < 0) {
+    return &scratch;
+}
+
+void
+export_buffer_add(ExportBuffer *self, PyObject *scope)
+{
+    if (scratch.has_failed || append(self, scope != NULL ? scope : self->scope) < 0) {
         self->dropped++;
-    } else if (self->waiting == 1 || self->waiting == self->batch) {
-        wakeup_give(self->wakeup);
     }
     if (scratch.capacity > MAXIMUM_SCRATCH) {
         writer_free(&scratch);
@@ -205,23 +231,39 @@ span_buffer_add(const Span *span)
     if (!self->is_attended) {
         ask_for_attention(self);
     }
-done:
-    Py_DECREF(self);
+}
+
+static bool
+is_attendant(const ExportBuffer *self, unsigned long thread)
+{
+    return self != NULL && self->attendant == thread && self->fork == forks_count;
+}
+
+bool
+export_buffers_own_thread(void)
+{
+    unsigned long thread = PyThread_get_thread_ident();
+    return is_attendant(span_buffer, thread) || is_attendant(log_buffer, thread);
+}
+
+static void
+wake(Wakeup *wakeup)
+{
+    if (wakeup != NULL) {
+        wakeup_urge(wakeup);
+    }
 }
 
 void
-span_buffer_wake(void)
+export_buffers_wake(void)
 {
-    Wakeup *wakeup = atomic_load(&current);
-    if (wakeup != NULL) {
-        atomic_store(&wakeup->is_urgent, true);
-        wakeup_give(wakeup);
-    }
+    wake(atomic_load(&span_wakeup));
+    wake(atomic_load(&log_wakeup));
 }
 
 /* ---- Taking -------------------------------------------------------------------------- */
 
-/* One span on its way into a batch. All borrowed. */
+/* One record on its way into a batch. All borrowed. */
 typedef struct Taken {
     PyObject *scope; /* NULL: it is in its place already */
     const char *bytes;
@@ -230,7 +272,7 @@ typedef struct Taken {
 
 /* Lists what the next batch is made of. Returns: how many. */
 static size_t
-list_batch(const SpanBuffer *self, Taken *taken)
+list_batch(const ExportBuffer *self, Taken *taken)
 {
     size_t count = 0;
     size_t total = 0;
@@ -249,12 +291,11 @@ list_batch(const SpanBuffer *self, Taken *taken)
     return count;
 }
 
-/* Forgets the first `count` spans. */
+/* Forgets the first `count` records. */
 static void
-drop_first(SpanBuffer *self, size_t count)
+drop_first(ExportBuffer *self, size_t count)
 {
     self->waiting -= count;
-    self->first_at = clock_monotonic_ns();
     while (count > 0) {
         Chunk *chunk = self->first;
         Header header = header_at(chunk, chunk->read);
@@ -270,9 +311,10 @@ drop_first(SpanBuffer *self, size_t count)
         Py_DECREF(header.scope);
         count--;
     }
+    tell_what_waits(self);
 }
 
-/* How long the ScopeSpans of the scope of taken[first] is. */
+/* How long the message of the scope of taken[first] is, with what it has. */
 static size_t
 size_of_scope(const Taken *taken, size_t first, size_t count)
 {
@@ -283,7 +325,7 @@ size_of_scope(const Taken *taken, size_t first, size_t count)
     return size;
 }
 
-/* Whether a span of the same scope stands before this one. */
+/* Whether a record of the same scope stands before this one. */
 static bool
 is_repeated(const Taken *taken, size_t index)
 {
@@ -309,7 +351,7 @@ put_message_head(char *place, unsigned field, size_t size)
     return varint_put(place, size);
 }
 
-/* Moves the spans of the scope of taken[first] to `place`. Returns: behind their end. */
+/* Moves the records of the scope of taken[first] to `place`. Returns: behind their end. */
 static char *
 put_scope(char *place, Taken *taken, size_t first, size_t count)
 {
@@ -325,7 +367,8 @@ put_scope(char *place, Taken *taken, size_t first, size_t count)
     return place;
 }
 
-/* An ExportTraceServiceRequest. Returns: new, or NULL with an exception set. */
+/* An ExportTraceServiceRequest or ExportLogsServiceRequest: around spans and log records stand the
+   same fields. Returns: new, or NULL with an exception set. */
 static PyObject *
 make_request(PyObject *resource, Taken *taken, size_t count)
 {
@@ -352,7 +395,7 @@ make_request(PyObject *resource, Taken *taken, size_t count)
 }
 
 static PyObject *
-SpanBuffer_take(SpanBuffer *self, PyObject *resource)
+ExportBuffer_take(ExportBuffer *self, PyObject *resource)
 {
     if (!PyBytes_CheckExact(resource)) {
         PyErr_Format(PyExc_TypeError, "%R is no resource of encode_resource()", resource);
@@ -385,42 +428,28 @@ SpanBuffer_take(SpanBuffer *self, PyObject *resource)
 /* ---- The thread that takes ------------------------------------------------------------ */
 
 static PyObject *
-SpanBuffer_wait(SpanBuffer *self, PyObject *argument)
+ExportBuffer_wait(ExportBuffer *self, PyObject *argument)
 {
     double interval = PyFloat_AsDouble(argument);
     if (interval == -1.0 && PyErr_Occurred()) {
         return NULL;
     }
-    for (;;) {
-        ensure_own(self);
-        if (atomic_exchange(&self->wakeup->is_urgent, false) ||
-            self->waiting >= self->batch) {
-            break;
-        }
-        long long microseconds = -1;
-        if (self->waiting > 0) {
-            double waited = (double)(clock_monotonic_ns() - self->first_at) / 1e9;
-            if (waited >= interval) {
-                break;
-            }
-            microseconds = (long long)((interval - waited) * 1e6) + 1;
-        }
-        wakeup_take(self->wakeup, microseconds);
-    }
+    ensure_own(self);
+    self->attendant = PyThread_get_thread_ident();
+    wakeup_wait(self->wakeup, interval > 0 ? (uint64_t)(interval * 1e9) : 0);
     Py_RETURN_NONE;
 }
 
 static PyObject *
-SpanBuffer_wake(SpanBuffer *self, PyObject *unused)
+ExportBuffer_wake(ExportBuffer *self, PyObject *unused)
 {
     ensure_own(self);
-    atomic_store(&self->wakeup->is_urgent, true);
-    wakeup_give(self->wakeup);
+    wake(self->wakeup);
     Py_RETURN_NONE;
 }
 
 static PyObject *
-SpanBuffer_settle(SpanBuffer *self, PyObject *args)
+ExportBuffer_settle(ExportBuffer *self, PyObject *args)
 {
     unsigned long long sent, dropped;
     if (!PyArg_ParseTuple(args, "KK:settle", &sent, &dropped)) {
@@ -428,7 +457,7 @@ SpanBuffer_settle(SpanBuffer *self, PyObject *args)
     }
     ensure_own(self);
     if (sent + dropped > self->in_flight) {
-        PyErr_Format(PyExc_ValueError, "%llu spans are settled, %llu were taken",
+        PyErr_Format(PyExc_ValueError, "%llu records are settled, %llu were taken",
                      sent + dropped, (unsigned long long)self->in_flight);
         return NULL;
     }
@@ -439,24 +468,25 @@ SpanBuffer_settle(SpanBuffer *self, PyObject *args)
 }
 
 static PyObject *
-SpanBuffer_unattend(SpanBuffer *self, PyObject *unused)
+ExportBuffer_unattend(ExportBuffer *self, PyObject *unused)
 {
     self->is_attended = false;
     Py_RETURN_NONE;
 }
 
 static PyObject *
-SpanBuffer_close(SpanBuffer *self, PyObject *unused)
+ExportBuffer_close(ExportBuffer *self, PyObject *unused)
 {
     ensure_own(self);
     self->is_closed = true;
     self->dropped += self->waiting;
     forget_all(self);
+    tell_what_waits(self);
     Py_RETURN_NONE;
 }
 
 static PyObject *
-SpanBuffer_stats(SpanBuffer *self, PyObject *unused)
+ExportBuffer_stats(ExportBuffer *self, PyObject *unused)
 {
     ensure_own(self);
     return Py_BuildValue("KKKK", (unsigned long long)self->ended,
@@ -468,22 +498,23 @@ SpanBuffer_stats(SpanBuffer *self, PyObject *unused)
 /* ---- The type -------------------------------------------------------------------------- */
 
 static PyObject *
-SpanBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+ExportBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"start", "scope", "capacity", "byte_limit", "batch", NULL};
+    static char *names[] = {"start", "scope",   "capacity", "byte_limit",
+                            "batch", "wake_at", NULL};
     /* Borrowed. */
     PyObject *start, *scope;
-    Py_ssize_t capacity, byte_limit, batch;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OO!nnn:SpanBuffer", names, &start,
-                                     &PyBytes_Type, &scope, &capacity, &byte_limit,
-                                     &batch)) {
+    Py_ssize_t capacity, byte_limit, batch, wake_at = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!nnn|$n:ExportBuffer", names,
+                                     &start, &PyBytes_Type, &scope, &capacity,
+                                     &byte_limit, &batch, &wake_at)) {
         return NULL;
     }
     if (capacity < 1 || byte_limit < 1 || batch < 1) {
-        PyErr_SetString(PyExc_ValueError, "a SpanBuffer needs room for something");
+        PyErr_SetString(PyExc_ValueError, "a ExportBuffer needs room for something");
         return NULL;
     }
-    SpanBuffer *self = (SpanBuffer *)type->tp_alloc(type, 0);
+    ExportBuffer *self = (ExportBuffer *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
@@ -497,12 +528,13 @@ SpanBuffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->capacity = (size_t)capacity;
     self->byte_limit = (size_t)byte_limit;
     self->batch = (size_t)batch;
+    self->wake_at = (size_t)(wake_at > 0 && wake_at < batch ? wake_at : batch);
     self->fork = forks_count;
     return (PyObject *)self;
 }
 
 static int
-SpanBuffer_traverse(SpanBuffer *self, visitproc visit, void *arg)
+ExportBuffer_traverse(ExportBuffer *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->start);
@@ -510,18 +542,18 @@ SpanBuffer_traverse(SpanBuffer *self, visitproc visit, void *arg)
 }
 
 static int
-SpanBuffer_clear(SpanBuffer *self)
+ExportBuffer_clear(ExportBuffer *self)
 {
     Py_CLEAR(self->start);
     return 0;
 }
 
 static void
-SpanBuffer_dealloc(SpanBuffer *self)
+ExportBuffer_dealloc(ExportBuffer *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    (void)SpanBuffer_clear(self);
+    (void)ExportBuffer_clear(self);
     forget_all(self);
     Py_CLEAR(self->scope);
     if (self->wakeup != NULL) {
@@ -531,65 +563,80 @@ SpanBuffer_dealloc(SpanBuffer *self)
     Py_DECREF(type);
 }
 
-static PyMethodDef SpanBuffer_methods[] = {
-    {"wait", (PyCFunction)SpanBuffer_wait, METH_O,
+static PyMethodDef ExportBuffer_methods[] = {
+    {"wait", (PyCFunction)ExportBuffer_wait, METH_O,
      "wait($self, interval, /)\n--\n\n"
-     "Return when a batch is full, when the first span has waited for `interval` "
-     "seconds, or "
-     "after\nwake(). For one thread."},
-    {"wake", (PyCFunction)SpanBuffer_wake, METH_NOARGS,
+     "Return when there is enough for a batch, when the first record has waited for "
+     "`interval` seconds, or\nafter wake(). For one thread."},
+    {"wake", (PyCFunction)ExportBuffer_wake, METH_NOARGS,
      "wake($self, /)\n--\n\nHave wait() return, now or when it is next called."},
-    {"take", (PyCFunction)SpanBuffer_take, METH_O,
+    {"take", (PyCFunction)ExportBuffer_take, METH_O,
      "take($self, resource, /)\n--\n\n"
-     "Take a batch out: (how many spans, an ExportTraceServiceRequest), or None. They "
-     "are in "
+     "Take a batch out: (how many records, a request of OTLP), or None. They are in "
      "flight\nuntil they are settled."},
-    {"settle", (PyCFunction)SpanBuffer_settle, METH_VARARGS,
+    {"settle", (PyCFunction)ExportBuffer_settle, METH_VARARGS,
      "settle($self, sent, dropped, /)\n--\n\nSay what became of so many that were in "
      "flight."},
-    {"unattend", (PyCFunction)SpanBuffer_unattend, METH_NOARGS,
-     "unattend($self, /)\n--\n\nNobody waits any more: the next span calls `start`."},
-    {"close", (PyCFunction)SpanBuffer_close, METH_NOARGS,
+    {"unattend", (PyCFunction)ExportBuffer_unattend, METH_NOARGS,
+     "unattend($self, /)\n--\n\nNobody waits any more: the next record calls `start`."},
+    {"close", (PyCFunction)ExportBuffer_close, METH_NOARGS,
      "close($self, /)\n--\n\nDrop what waits, and what comes."},
-    {"stats", (PyCFunction)SpanBuffer_stats, METH_NOARGS,
+    {"stats", (PyCFunction)ExportBuffer_stats, METH_NOARGS,
      "stats($self, /)\n--\n\n(ended, sent, dropped, waiting), of this process."},
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot SpanBuffer_slots[] = {
-    {Py_tp_doc, "Ended spans, encoded, until a background thread takes them."},
-    {Py_tp_new, SpanBuffer_new},
-    {Py_tp_traverse, SpanBuffer_traverse},
-    {Py_tp_clear, SpanBuffer_clear},
-    {Py_tp_dealloc, SpanBuffer_dealloc},
-    {Py_tp_methods, SpanBuffer_methods},
+static PyType_Slot ExportBuffer_slots[] = {
+    {Py_tp_doc, "What was recorded, encoded, until a background thread takes it."},
+    {Py_tp_new, ExportBuffer_new},
+    {Py_tp_traverse, ExportBuffer_traverse},
+    {Py_tp_clear, ExportBuffer_clear},
+    {Py_tp_dealloc, ExportBuffer_dealloc},
+    {Py_tp_methods, ExportBuffer_methods},
     {0, NULL},
 };
 
-static PyType_Spec SpanBuffer_spec = {
-    .name = "asynchooks._native.SpanBuffer",
-    .basicsize = sizeof(SpanBuffer),
+static PyType_Spec ExportBuffer_spec = {
+    .name = "asynchooks._native.ExportBuffer",
+    .basicsize = sizeof(ExportBuffer),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = SpanBuffer_slots,
+    .slots = ExportBuffer_slots,
 };
 
-PyObject *
-span_buffer_set(PyObject *module, PyObject *buffer)
+/* Puts `buffer`, or None, in the place of one of the two. */
+static PyObject *
+set_buffer(ExportBuffer **place, _Atomic(Wakeup *) *wakeup, PyObject *buffer)
 {
     if (buffer != Py_None && !Py_IS_TYPE(buffer, buffer_type)) {
-        PyErr_Format(PyExc_TypeError, "%R is no SpanBuffer", buffer);
+        PyErr_Format(PyExc_TypeError, "%R is no ExportBuffer", buffer);
         return NULL;
     }
-    PyObject *found = buffer != Py_None ? Py_NewRef(buffer) : NULL; /* owned */
-    atomic_store(&current, found != NULL ? ((SpanBuffer *)found)->wakeup : NULL);
-    Py_XSETREF(span_buffer, found);
+    ExportBuffer *found = NULL; /* owned */
+    if (buffer != Py_None) {
+        found = (ExportBuffer *)Py_NewRef(buffer);
+        ensure_own(found);
+    }
+    atomic_store(wakeup, found != NULL ? found->wakeup : NULL);
+    Py_XSETREF(*place, found);
     Py_RETURN_NONE;
 }
 
+PyObject *
+export_buffers_set_spans(PyObject *module, PyObject *buffer)
+{
+    return set_buffer(&span_buffer, &span_wakeup, buffer);
+}
+
+PyObject *
+export_buffers_set_logs(PyObject *module, PyObject *buffer)
+{
+    return set_buffer(&log_buffer, &log_wakeup, buffer);
+}
+
 int
-span_buffer_add_type(PyObject *module)
+export_buffer_add_type(PyObject *module)
 {
     buffer_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &SpanBuffer_spec, NULL);
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &ExportBuffer_spec, NULL);
     return buffer_type != NULL ? PyModule_AddType(module, buffer_type) : -1;
 }
