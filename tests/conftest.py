@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # How long a case takes is not what a property is about: the machine may be busy.
 settings.register_profile("asynchooks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("asynchooks")
+
+# What runs the servers that are written in Python, the viewer among them. Not us, where we have old
+# releases of what they need in newer ones (`make test-oldest`).
+SERVER_PYTHON = os.environ.get("ASYNCHOOKS_TEST_SERVER_PYTHON", sys.executable)
 
 # `make test-stress`: collect garbage at almost every allocation.
 GC_THRESHOLD = int(os.environ.get("ASYNCHOOKS_TEST_GC_THRESHOLD", "0"))

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from tests.conftest import SERVER_PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ASYNCHOOKS = (sys.executable, "-P", "-m", "asynchooks")
+VIEWER = (SERVER_PYTHON, "-P", "-m", "asynchooks", "view")
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 DEADLINE = 60.0
 # Of the surroundings, nothing that would change what is tested.
@@ -190,7 +192,7 @@ class Starter:
         return self.process(*ASYNCHOOKS, "run", "--port", viewer.port, "--", *command, **extra)
 
     def viewer(self, store: str = "requests.db") -> Viewer:
-        return Viewer(self.process(*ASYNCHOOKS, "view", "--port", "0", "--store", store))
+        return Viewer(self.process(*VIEWER, "--port", "0", "--store", store))
 
     def shop(self, *options: str, viewer: Viewer | None, **variables: str) -> Shop:
         """The shop under uvicorn with `options`, traced if there is a viewer."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import SERVER_PYTHON
 from tests.libraries import jobs
 
 from asynchooks import _reporting, libraries
@@ -32,11 +32,6 @@ from asynchooks.tracing import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
-
-
-# What runs the servers that are written in Python. Not us, where we have old releases of what they
-# need in newer ones.
-SERVER_PYTHON = os.environ.get("ASYNCHOOKS_TEST_SERVER_PYTHON", sys.executable)
 
 
 class Trace:

@@ -221,14 +221,12 @@ def test_a_failed_call_is_failed_and_its_exception_unchanged(
     def attempt() -> tuple[type[BaseException], list[str]]:
         with trace.request(), pytest.raises(Exception) as caught:  # noqa: PT011 -- each its own
             send(url)
-        frames = [frame.name for frame in traceback.extract_tb(caught.tb)]
-        # aiohttp's own, around a middleware.
-        return caught.type, [name for name in frames if name != "single_middleware_handler"]
+        return caught.type, [frame.name for frame in traceback.extract_tb(caught.tb)]
 
     failure = attempt()
     spans = calls(trace)
-    # aiohttp asks a second time where a connection was closed.
-    assert len(spans) == (2 if send is send_aiohttp and path == "/gone" else 1)
+    # Recent releases of aiohttp ask a second time where a connection was closed.
+    assert len(spans) == (1 if path == "refused" else len(service.headers))
     for span in spans:
         assert span.status_code is StatusCode.ERROR
         assert "exception.type" in span.events[-1].attributes
@@ -263,6 +261,9 @@ def test_many_at_once_from_many_requests(trace: Trace, service: Service) -> None
     assert sorted(service.parents()) == sorted(span.context.span_id for span in spans)
 
 
+@pytest.mark.skipif(
+    not hasattr(aiohttp, "ClientMiddlewareType"), reason="aiohttp has middlewares from 3.12 on"
+)
 def test_an_application_s_own_middlewares_of_aiohttp_are_outside(
     trace: Trace, service: Service
 ) -> None:

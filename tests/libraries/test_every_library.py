@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import re
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +24,9 @@ LIBRARIES = pytest.mark.parametrize(
     "library", registry.LIBRARIES, ids=lambda library: str(library.NAME)
 )
 ABSENT = object()
+ROOT = Path(__file__).parents[2]
+# What has its releases apart from Python's, once where a client and a server are of one.
+RELEASED = {library.NAME: library for library in registry.LIBRARIES if library.SUPPORTED}
 
 
 class RememberingPatches(Patches):
@@ -72,22 +77,22 @@ def test_what_is_replaced_is_put_back(library: Library, patches: RememberingPatc
             assert vars(owner).get(name, ABSENT) is original, (owner, name)
 
 
-@LIBRARIES
+@pytest.mark.parametrize("name", RELEASED)
 @pytest.mark.parametrize("version", ["0.0.1", "99.0"])
-def test_an_unknown_version_is_left_alone(
-    library: Library,
+def test_an_unknown_version_is_left_alone_with_one_warning(
+    name: str,
     version: str,
     patches: RememberingPatches,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    if library.SUPPORTED is None:
-        pytest.skip("it comes with Python, whose version is ours to know")
     monkeypatch.setattr(metadata, "version", lambda name: version)
-    registry._install_one(library, load(library))
+    for library in registry.LIBRARIES:
+        if name == library.NAME:
+            registry._install_one(library, load(library))
     assert patches.before == []
     (record,) = caplog.records
-    assert f"leaves {library.NAME} alone: version {version} found" in record.getMessage()
+    assert f"leaves {name} alone: version {version} found" in record.getMessage()
 
 
 def test_a_version_that_only_the_module_tells_is_known_too(
@@ -105,3 +110,41 @@ def test_a_version_that_only_the_module_tells_is_known_too(
     registry._install_one(library, psycopg2)
     assert patches.before == []
     assert len(caplog.records) == 1
+
+
+def required(file: str) -> dict[str, str]:
+    """The release of each distribution that a file of requirements names."""
+    lines = (ROOT / "requirements" / file).read_text().splitlines()
+    pins = [line.split(";")[0].strip().partition("==") for line in lines if "==" in line]
+    return {name.lower().removesuffix("-binary"): version for name, _, version in pins}
+
+
+def without_zeros(version: str) -> str:
+    return re.sub(r"(\.0)+$", "", version)
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_the_oldest_and_the_newest_release_are_tested(name: str) -> None:
+    """The oldest by `make test-oldest`."""
+    first, _ = RELEASED[name].SUPPORTED or ("", "")
+    assert without_zeros(required("oldest.txt")[name]) == without_zeros(first)
+    newest = {**required("test.txt"), **required("test-as-is.txt")}[name]
+    assert registry.is_supported(RELEASED[name], newest)
+
+
+def test_the_documentation_says_which_releases_are_supported() -> None:
+    rows = re.findall(
+        r"^\| ([\w.-]+) \| (Python's|[\d.]+ - [\d.x]+) \| ",
+        (ROOT / "docs" / "libraries.md").read_text(),
+        re.MULTILINE,
+    )
+    said = {(name.lower(), versions) for name, versions in rows}
+    assert said == {
+        (
+            library.NAME,
+            f"{library.SUPPORTED[0]} - {int(library.SUPPORTED[1]) - 1}.x"
+            if library.SUPPORTED
+            else "Python's",
+        )
+        for library in registry.LIBRARIES
+    }

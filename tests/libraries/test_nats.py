@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import nats
 import nats.aio.client
+import nats.js
 import pytest
 from tests.integration.conftest import Process, free_port
 from tests.libraries.jobs import check, of_kind, seen, senders_of, work
@@ -165,6 +166,10 @@ def test_a_nats_stream_that_is_pulled(trace: Trace, nats_url: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(nats.js.JetStreamContext, "create_object_store"),
+    reason="this nats-py has no object stores",
+)
 def test_what_nats_reads_for_itself_is_no_message(trace: Trace, nats_url: str) -> None:
     async def consume(client: Any, subscription: Any, objects: Any) -> None:
         await subscription.next_msg(timeout=DEADLINE)

@@ -288,8 +288,7 @@ def test_of_redis(trace: Trace, redis_port: int) -> None:
     client.close()
 
     async def run() -> None:
-        client = redis.asyncio.Redis(host="127.0.0.1", port=redis_port, db=1)
-        await client.set("lamp", "desk")
-        await client.aclose()
+        async with redis.asyncio.Redis(host="127.0.0.1", port=redis_port, db=1) as client:
+            await client.set("lamp", "desk")
 
     assert of_query(trace, run) == {"0": "lamp", "1": "desk"}

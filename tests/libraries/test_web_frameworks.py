@@ -28,7 +28,7 @@ import tornado.netutil
 import tornado.routing
 import tornado.web
 import uvicorn
-from litestar.params import FromPath  # noqa: TC002 -- Litestar looks it up
+from litestar import Request as LitestarRequest
 from tests.libraries.conftest import server_spans
 from tests.libraries.test_wsgi import get as get_once
 from tests.libraries.test_wsgi import serve as serve_wsgi
@@ -58,6 +58,7 @@ def work(number: object) -> str:
 
 
 async def aiohttp_order(request: aiohttp.web.Request) -> aiohttp.web.Response:
+    await request.read()
     return aiohttp.web.Response(text=work(request.match_info["number"]))
 
 
@@ -78,6 +79,7 @@ async def aiohttp_stream(request: aiohttp.web.Request) -> aiohttp.web.StreamResp
 async def serve_aiohttp() -> AsyncIterator[str]:
     orders = aiohttp.web.Application()
     orders.router.add_get("/{number}", aiohttp_order)
+    orders.router.add_post("/{number}", aiohttp_order)
     app = aiohttp.web.Application()
     app.add_subapp("/orders", orders)
     app.router.add_get("/fail", aiohttp_fail)
@@ -159,7 +161,7 @@ async def serve_sanic() -> AsyncIterator[str]:
     app.add_route(sanic_fail, "/fail")
     app.add_route(sanic_stream, "/stream")
     listener = socket.create_server(("127.0.0.1", 0))
-    server = await app.create_server(sock=listener, access_log=False)
+    server = await app.create_server(sock=listener, access_log=False, return_asyncio_server=True)
     await server.startup()
     await server.start_serving()
     try:
@@ -188,8 +190,8 @@ async def serve_asgi(app: Any) -> AsyncIterator[str]:
 
 
 @litestar.get("/orders/{number:int}", sync_to_thread=False)
-def litestar_order(number: FromPath[int]) -> str:
-    return work(number)
+def litestar_order(request: LitestarRequest[Any, Any, Any]) -> str:
+    return work(request.path_params["number"])
 
 
 @litestar.get("/fail")
@@ -221,13 +223,18 @@ def django_fail(request: django.http.HttpRequest) -> django.http.HttpResponse:
     raise LookupError("no such lamp")
 
 
-async def django_stream(request: django.http.HttpRequest) -> django.http.StreamingHttpResponse:
-    async def parts() -> AsyncIterator[str]:
+def django_stream(request: django.http.HttpRequest) -> django.http.StreamingHttpResponse:
+    def parts() -> Iterator[str]:
         for _ in range(3):
             work("stream")
             yield "part"
 
-    return django.http.StreamingHttpResponse(parts())
+    async def parts_async() -> AsyncIterator[str]:
+        for part in parts():
+            yield part
+
+    # What each release wants to have under ASGI.
+    return django.http.StreamingHttpResponse(parts_async() if django.VERSION >= (4, 2) else parts())
 
 
 urlpatterns = [

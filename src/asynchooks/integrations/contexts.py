@@ -100,6 +100,7 @@ class _KeptIterator:
     def __init__(self, iterable: Iterable[Any]) -> None:
         self._kept = Kept()
         self._iterable = iterable
+        self._iterator: Any = iterable  # old releases of Starlette ask for steps at once
 
     def __iter__(self) -> Iterator[Any]:
         self._iterator = iter(self._iterable)

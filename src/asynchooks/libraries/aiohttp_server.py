@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "aiohttp"
 MODULE = "aiohttp.web"
-SUPPORTED = ("3.8", "4")
+SUPPORTED = ("3.8.3", "4")
 
 _REQUEST_ID = "X-Request-ID"
 
@@ -90,7 +90,11 @@ def _make_write_headers(original: Any) -> Any:
 def _make_resolve(original: Any) -> Any:
     @functools.wraps(original)
     async def resolve(self: Any, request: Any) -> Any:
-        match = await original(self, request)
+        try:
+            match = await original(self, request)
+        except BaseException as exc:
+            step_out(exc)
+            raise
         guarded(original, _remember_route, match)
         return match
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "celery"
 MODULE = "celery.app.base"
-SUPPORTED = ("5.2", "6")
+SUPPORTED = ("5.3", "6")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

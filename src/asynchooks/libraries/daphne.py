@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NAME = "daphne"
 MODULE = "daphne.server"
-SUPPORTED = ("4", "5")
+SUPPORTED = ("4.0", "5")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "flask"
 MODULE = "flask"
-SUPPORTED = ("2.2", "4")
+SUPPORTED = ("2.0", "4")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "granian"
 MODULE = "granian"
-SUPPORTED = ("2", "3")
+SUPPORTED = ("2.0", "3")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "grpcio"
 MODULE = "grpc"
-SUPPORTED = ("1.50", "2")
+SUPPORTED = ("1.60", "2")
 
 _ARITIES = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "grpcio"
 MODULE = "grpc"
-SUPPORTED = ("1.50", "2")
+SUPPORTED = ("1.60", "2")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

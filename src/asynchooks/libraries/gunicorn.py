@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "gunicorn"
 MODULE = "gunicorn.workers.base"
-SUPPORTED = ("20", "28")
+SUPPORTED = ("20.1", "28")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -1,7 +1,7 @@
 """http.client, and with it urllib.request: every request that leaves, each redirect for itself,
 with the trace and the request id in its headers. The span ends when the answer's headers are there.
 
-Clients that are built on its connections and send by `putrequest` (urllib3) have their own spans.
+Clients that are built on its connections (urllib3) have their own spans.
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from asynchooks.libraries.outgoing import Outgoing
     from asynchooks.tracing import Span
 
+__all__ = ("MODULE", "NAME", "RECORDED_ELSEWHERE", "SUPPORTED", "install")
+
 NAME = "http.client"
 MODULE = "http.client"
 SUPPORTED = None
+
+# Of a class of connections: who has made it records its requests.
+RECORDED_ELSEWHERE = "_asynchooks_recorded_elsewhere"
 
 # In a connection's __dict__ from the request to its answer: the span.
 _SPAN = "_asynchooks_span"
@@ -61,12 +66,14 @@ def _make_request(original: Any) -> Any:
     return request
 
 
-def _span_of(connection: Any) -> Span | None:
+def _span_of(connection: Any, *args: Any, **kwargs: Any) -> Span | None:
     span: Span | None = vars(connection).pop(_SPAN, None)
     return span
 
 
 def _begin(connection: Any, method: str, url: str, headers: Any) -> Outgoing | None:
+    if hasattr(connection, RECORDED_ELSEWHERE):
+        return None
     if not url.startswith("/"):  # through a proxy
         return start_outgoing(method, url, headers.items())
     host = connection._tunnel_host or connection.host

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "litestar"
 MODULE = "litestar.routes"
-SUPPORTED = ("2", "3")
+SUPPORTED = ("2.0", "3")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

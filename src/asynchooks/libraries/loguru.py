@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "loguru"
 MODULE = "loguru._logger"
-SUPPORTED = ("0.6", "1")
+SUPPORTED = ("0.7", "1")
 
 # How many frames may lie between what is called here and a handler of logging that calls loguru.
 _MAXIMUM_FRAMES = 12

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "requests"
 MODULE = "requests.adapters"
-SUPPORTED = ("2.20", "3")
+SUPPORTED = ("2.25", "3")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "sanic"
 MODULE = "sanic"
-SUPPORTED = ("23", "26")
+SUPPORTED = ("23.3", "26")
 
 _REQUEST_ID = "x-request-id"
 

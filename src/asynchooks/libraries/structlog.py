@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "structlog"
 MODULE = "structlog._base"
-SUPPORTED = ("21", "27")
+SUPPORTED = ("21.5", "27")
 
 # Of each method's name: the level's, and its number.
 _LEVELS = {

@@ -9,6 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import fail, guarded, step_out
+from asynchooks.libraries.http_client import RECORDED_ELSEWHERE
 from asynchooks.libraries.outgoing import finish_request, start_outgoing, version_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ SUPPORTED = ("1.26", "3")
 
 def install(patches: Patches, module: ModuleType) -> None:
     patches.wrap(module.HTTPConnectionPool, "_make_request", _make_make_request)
+    # Until urllib3 2, they send by http.client's `request`.
+    patches.replace(module.HTTPConnection, RECORDED_ELSEWHERE, True)
 
 
 def _make_make_request(original: Any) -> Any:

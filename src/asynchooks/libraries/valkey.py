@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NAME = "valkey"
 MODULE = "valkey"
-SUPPORTED = ("6", "7")
+SUPPORTED = ("6.0", "7")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

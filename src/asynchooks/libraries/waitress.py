@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NAME = "waitress"
 MODULE = "waitress.server"
-SUPPORTED = ("2", "4")
+SUPPORTED = ("2.0", "4")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

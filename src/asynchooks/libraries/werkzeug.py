@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME = "werkzeug"
 MODULE = "werkzeug.serving"
-SUPPORTED = ("2", "4")
+SUPPORTED = ("2.0", "4")
 
 
 def install(patches: Patches, module: ModuleType) -> None:

@@ -156,15 +156,14 @@ def test_f38_redis(engine: None, storage: Storage, run: Run, redis_url: str) -> 
     import redis.asyncio
 
     async def main() -> None:
-        client = redis.asyncio.Redis.from_url(redis_url)
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
 
-        async def request() -> None:
-            await client.set("key", b"x" * 100_000)
-            assert await client.get("key") == b"x" * 100_000
+            async def request() -> None:
+                await client.set("key", b"x" * 100_000)
+                assert await client.get("key") == b"x" * 100_000
 
-        assert await is_let_go(storage, request)
-        assert await is_let_go(storage, request)
-        await client.aclose()
+            assert await is_let_go(storage, request)
+            assert await is_let_go(storage, request)
 
     run(main())
 

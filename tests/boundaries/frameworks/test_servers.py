@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from tests.boundaries.frameworks.conftest import answers, free_port
+from uvicorn.config import HTTP_PROTOCOLS
 
 if TYPE_CHECKING:
     from tests.boundaries.frameworks.conftest import Starter
@@ -76,10 +77,11 @@ async def app(scope, receive, send):
 SERVERS = {
     "uvicorn-h11": ("uvicorn", "app:app", "--http", "h11", "--loop", "asyncio"),
     "uvicorn-httptools": ("uvicorn", "app:app", "--http", "httptools", "--loop", "asyncio"),
-    "uvicorn-zttp": ("uvicorn", "app:app", "--http", "zttp", "--loop", "asyncio"),
     "uvicorn-uvloop": ("uvicorn", "app:app", "--http", "httptools", "--loop", "uvloop"),
     "hypercorn": ("hypercorn", "app:app", "--bind"),
 }
+if "zttp" in HTTP_PROTOCOLS:
+    SERVERS["uvicorn-zttp"] = ("uvicorn", "app:app", "--http", "zttp", "--loop", "asyncio")
 
 
 @pytest.mark.parametrize("server", SERVERS)
