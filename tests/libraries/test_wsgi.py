@@ -84,7 +84,11 @@ def serve(kind: str, app: Any) -> Iterator[int]:
             yield waiting.effective_port
         finally:
             waiting.task_dispatcher.shutdown()
-            waiting.trigger.pull_trigger(lambda: waiting.close())
+            # Not pull_trigger(), which may find the trigger closed: a loop that is awake already
+            # does what it is told before it is woken.
+            with waiting.trigger.lock:
+                waiting.trigger.thunks.append(waiting.close)
+                waiting.trigger._physical_pull()
             thread.join()
         return
     if kind == "wsgiref":
