@@ -3,6 +3,7 @@ is dropped adds up to what ended, and the exporter goes on."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import struct
@@ -58,7 +59,8 @@ class Server:
         self._socket.close()
         with self._lock:
             for connection in self._open:
-                connection.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # the other side may have reset it
+                    connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
     def _accept(self) -> None:
