@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "handles.h"
 #include "jobs.h"
+#include "pool_waits.h"
 #include "records.h"
 #include "routes.h"
 #include "steps.h"
@@ -346,6 +347,11 @@ static const struct {
     {"done_callback", act_done_callback},
     {"job", act_job},
     {"span", call_in_span},
+    {"span_steps", call_in_span_steps},
+    {"unrecorded", call_unrecorded},
+    {"unrecorded_steps", call_unrecorded_steps},
+    {"pool_wait", wait_for_pool},
+    {"pool_wait_steps", wait_for_pool_steps},
     {"route", route_handle},
 };
 
@@ -389,7 +395,10 @@ Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (act == NULL || kind < 0 || kind >= KIND_COUNT ||
         (act == act_context && helper == Py_None) ||
         (act == act_job && !PyContext_CheckExact(helper)) ||
-        (act == call_in_span && !call_takes_helper(helper))) {
+        ((act == call_in_span || act == call_in_span_steps) &&
+         !call_takes_helper(helper)) ||
+        ((act == wait_for_pool || act == wait_for_pool_steps) &&
+         !wait_takes_helper(helper))) {
         PyErr_Format(PyExc_ValueError, "a wrapper has no action %s for kind %d", action,
                      kind);
         return NULL;

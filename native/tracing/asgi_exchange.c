@@ -15,30 +15,11 @@
 static int
 enter_without_tasks(Relay *self)
 {
-    Scope *scope = scope_copy(); /* owned */
-    if (scope == NULL) {
-        return -1;
+    Scope *scope = scope_copy(); /* owned, given away */
+    if (scope != NULL) {
+        scope->records_tasks = false;
     }
-    scope->records_tasks = false;
-    if (scope_enter(scope) < 0) {
-        Py_DECREF(scope);
-        return -1;
-    }
-    Py_XSETREF(self->scope, (PyObject *)scope);
-    return 0;
-}
-
-static void
-leave_scope(Relay *self)
-{
-    PyObject *raised = PyErr_GetRaisedException(); /* owned */
-    PyObject *scope = self->scope;                 /* owned */
-    self->scope = NULL;
-    if (scope != NULL && scope_leave((Scope *)scope) < 0) {
-        PyErr_WriteUnraisable(scope);
-    }
-    Py_XDECREF(scope);
-    PyErr_SetRaisedException(raised);
+    return relay_enter_scope(self, scope);
 }
 
 static int
@@ -54,7 +35,7 @@ received(Relay *self, PyObject *message)
 }
 
 static const RelayActs SENDING = {
-    .enter = enter_without_tasks, .leave = leave_scope, .returned = sent};
+    .enter = enter_without_tasks, .leave = relay_leave_scope, .returned = sent};
 static const RelayActs RECEIVING = {.returned = received};
 
 /* ---- Port: the server's `send` or `receive`, as the application is given it ------------- */

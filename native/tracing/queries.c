@@ -72,6 +72,7 @@ make_description(PyObject *said)
 
 typedef struct QuerySpans {
     PyObject_HEAD PyObject *describe; /* owned: a function */
+    PyObject *read;                   /* owned: a function, or NULL */
     PyObject *known;                  /* owned: a dict of (text, place) to Description */
     vectorcallfunc vectorcall;
 } QuerySpans;
@@ -140,23 +141,57 @@ QuerySpans_start(QuerySpans *self, PyObject *const *args, Py_ssize_t nargs)
     return span;
 }
 
-/* As what begins the span of a driver's method: (owner, text, ...), of a database that is nowhere. */
+/* Of a statement as `read` has said it. Returns: new, None where it is none, or NULL with an exception
+   set. May run Python code: yes. */
+static PyObject *
+start_said(QuerySpans *self, PyObject *parent, PyObject *said)
+{
+    if (said == Py_None) {
+        return Py_NewRef(Py_None);
+    }
+    if (!PyTuple_CheckExact(said) || PyTuple_GET_SIZE(said) != 4 ||
+        !PyUnicode_Check(PyTuple_GET_ITEM(said, 0))) {
+        PyErr_Format(PyExc_TypeError,
+                     "read() said %R, expected (text, namespace, address, port)", said);
+        return NULL;
+    }
+    return start_below(self, parent, said, &PyTuple_GET_ITEM(said, 0));
+}
+
+/* Of (owner, text, ...), of a database that is nowhere. Returns: as above. */
+static PyObject *
+start_second(QuerySpans *self, PyObject *parent, PyObject *const *args, size_t nargs)
+{
+    if (nargs < 2 || !PyUnicode_Check(args[1])) {
+        return Py_NewRef(Py_None);
+    }
+    PyObject *nowhere = PyUnicode_New(0, 0); /* owned: the empty str, there once */
+    PyObject *arguments[] = {args[1], nowhere, nowhere, Py_None};
+    PyObject *span =
+        nowhere != NULL ? start_below(self, parent, args[1], arguments) : NULL;
+    Py_XDECREF(nowhere);
+    return span;
+}
+
+/* As what begins the span of a driver's method. */
 static PyObject *
 call_as_begin(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (PyVectorcall_NARGS(nargsf) < 2 || !PyUnicode_Check(args[1])) {
-        Py_RETURN_NONE;
-    }
+    QuerySpans *self = (QuerySpans *)op;
+    size_t nargs = (size_t)PyVectorcall_NARGS(nargsf);
     PyObject *parent = start_span_recording(NULL, NULL); /* owned */
     if (parent == NULL || parent == Py_None) {
         return parent;
     }
-    PyObject *nowhere = PyUnicode_New(0, 0); /* owned: the empty str, there once */
-    PyObject *arguments[] = {args[1], nowhere, nowhere, Py_None};
-    PyObject *span = nowhere != NULL
-                         ? start_below((QuerySpans *)op, parent, args[1], arguments)
-                         : NULL;
-    Py_XDECREF(nowhere);
+    PyObject *span;
+    if (self->read == NULL) {
+        span = start_second(self, parent, args, nargs);
+    } else {
+        PyObject *said =
+            PyObject_Vectorcall(self->read, args, nargs, kwnames); /* owned */
+        span = said != NULL ? start_said(self, parent, said) : NULL;
+        Py_XDECREF(said);
+    }
     Py_DECREF(parent);
     return span;
 }
@@ -164,16 +199,19 @@ call_as_begin(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwna
 static PyObject *
 QuerySpans_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"describe", NULL};
-    PyObject *function; /* borrowed */
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:QuerySpans", names, &function)) {
+    static char *names[] = {"describe", "read", NULL};
+    PyObject *describe;       /* borrowed */
+    PyObject *read = Py_None; /* borrowed */
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:QuerySpans", names, &describe,
+                                     &read)) {
         return NULL;
     }
     QuerySpans *self = (QuerySpans *)type->tp_alloc(type, 0); /* owned */
     if (self == NULL) {
         return NULL;
     }
-    self->describe = Py_NewRef(function);
+    self->describe = Py_NewRef(describe);
+    self->read = read != Py_None ? Py_NewRef(read) : NULL;
     self->vectorcall = call_as_begin;
     self->known = PyDict_New();
     if (self->known == NULL) {
@@ -187,6 +225,7 @@ QuerySpans_traverse(QuerySpans *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->describe);
+    Py_VISIT(self->read);
     Py_VISIT(self->known);
     return 0;
 }
@@ -197,6 +236,7 @@ QuerySpans_dealloc(QuerySpans *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_CLEAR(self->describe);
+    Py_CLEAR(self->read);
     Py_CLEAR(self->known);
     type->tp_free(self);
     Py_DECREF(type);
@@ -216,12 +256,15 @@ static PyMemberDef QuerySpans_members[] = {
 };
 
 static PyType_Slot QuerySpans_slots[] = {
-    {Py_tp_doc,
-     "The spans of queries of one kind of database. `describe(text, namespace, address, "
-     "port)` "
-     "says the\nname and the attributes; it is asked once for what is asked again. To be "
-     "called as "
-     "what begins the\nspan of a driver's method, whose second argument is the text."},
+    {Py_tp_doc, "The spans of queries of one kind of database. `describe(text, "
+                "namespace, address, port)` "
+                "says the\nname and the attributes; it is asked once for what is asked "
+                "again. To be called "
+                "as what begins the\nspan of a driver's method: of its arguments, `read` "
+                "says (text, "
+                "namespace, address, port), or None\nwhere they ask nothing; without "
+                "`read`, the second "
+                "is the text, of a database that is nowhere."},
     {Py_tp_new, QuerySpans_new},
     {Py_tp_call, PyVectorcall_Call},
     {Py_tp_traverse, QuerySpans_traverse},

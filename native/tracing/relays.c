@@ -33,12 +33,38 @@ relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner, PyObject
         return NULL;
     }
     self->acts = acts;
+    self->stands_for = (PyTypeObject *)Py_NewRef(Py_TYPE(awaitable));
     self->inner = inner;
+    self->has_begun = false;
+    self->is_over = false;
     self->owner = Py_NewRef(owner);
     self->subject = Py_XNewRef(subject);
+    self->mark = NULL;
     self->scope = NULL;
     PyObject_GC_Track(self);
     return (PyObject *)self;
+}
+
+int
+relay_enter_scope(Relay *self, Scope *scope)
+{
+    if (scope == NULL || scope_enter(scope) < 0) {
+        Py_XDECREF(scope);
+        return -1;
+    }
+    Py_XSETREF(self->scope, (PyObject *)scope);
+    return 0;
+}
+
+void
+relay_leave_scope(Relay *self)
+{
+    PyObject *scope = self->scope; /* owned */
+    self->scope = NULL;
+    if (scope != NULL) {
+        scope_leave_keeping_exception((Scope *)scope);
+        Py_DECREF(scope);
+    }
 }
 
 /* ---- Steps ---------------------------------------------------------------------------- */
@@ -48,8 +74,8 @@ relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner, PyObject
 static PyObject *
 end_with(Relay *self, PyObject *result)
 {
-    Py_CLEAR(self->inner);
-    if (self->acts->returned(self, result) < 0) {
+    self->is_over = true;
+    if (self->acts->returned != NULL && self->acts->returned(self, result) < 0) {
         Py_CLEAR(result);
     }
     return result;
@@ -59,28 +85,36 @@ end_with(Relay *self, PyObject *result)
 static void
 end_raising(Relay *self)
 {
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
-    Py_CLEAR(self->inner);
-    PyErr_SetRaisedException(exception);
+    self->is_over = true;
     if (self->acts->raised != NULL) {
         self->acts->raised(self);
     }
+}
+
+/* Returns: 0, or -1 with an exception set. May run Python code: yes. */
+static int
+begin_step(Relay *self)
+{
+    if (!self->has_begun) {
+        self->has_begun = true;
+        if (self->acts->begin != NULL && self->acts->begin(self) < 0) {
+            return -1;
+        }
+    }
+    return self->acts->enter != NULL ? self->acts->enter(self) : 0;
 }
 
 static PySendResult
 Relay_am_send(Relay *self, PyObject *value, PyObject **result)
 {
     *result = NULL;
-    if (self->inner == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    if (self->is_over) { /* which it says itself */
+        return PyIter_Send(self->inner, value, result);
+    }
+    if (begin_step(self) < 0) {
         return PYGEN_ERROR;
     }
-    if (self->acts->enter != NULL && self->acts->enter(self) < 0) {
-        return PYGEN_ERROR;
-    }
-    PyObject *inner = Py_NewRef(self->inner);
-    PySendResult sent = PyIter_Send(inner, value, result);
-    Py_DECREF(inner);
+    PySendResult sent = PyIter_Send(self->inner, value, result);
     if (self->acts->leave != NULL) {
         self->acts->leave(self);
     }
@@ -145,22 +179,26 @@ take_returned(void)
     return value;
 }
 
+/* Returns: what `inner.throw(*args)` does, new, or NULL with an exception set. */
 static PyObject *
-Relay_throw(Relay *self, PyObject *args)
+throw_into(PyObject *inner, PyObject *args)
 {
-    PyObject *inner = self->inner != NULL ? Py_NewRef(self->inner) : NULL; /* owned */
-    if (inner == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-        return NULL;
-    }
-    if (self->acts->enter != NULL && self->acts->enter(self) < 0) {
-        Py_DECREF(inner);
-        return NULL;
-    }
     PyObject *throw = PyObject_GetAttr(inner, str_throw); /* owned */
     PyObject *yielded = throw != NULL ? PyObject_Call(throw, args, NULL) : NULL;
     Py_XDECREF(throw);
-    Py_DECREF(inner);
+    return yielded;
+}
+
+static PyObject *
+Relay_throw(Relay *self, PyObject *args)
+{
+    if (self->is_over) {
+        return throw_into(self->inner, args);
+    }
+    if (self->acts->enter != NULL && self->acts->enter(self) < 0) {
+        return NULL;
+    }
+    PyObject *yielded = throw_into(self->inner, args); /* owned */
     if (self->acts->leave != NULL) {
         self->acts->leave(self);
     }
@@ -182,21 +220,18 @@ Relay_throw(Relay *self, PyObject *args)
 static PyObject *
 Relay_close(Relay *self, PyObject *unused)
 {
-    if (self->inner == NULL) {
-        Py_RETURN_NONE;
+    PyObject *closed = PyObject_CallMethodNoArgs(self->inner, str_close); /* owned */
+    if (self->is_over) {
+        return closed;
     }
-    PyObject *inner = Py_NewRef(self->inner); /* owned */
-    PyObject *closed = PyObject_CallMethodNoArgs(inner, str_close);
-    Py_DECREF(inner);
     if (closed == NULL) {
         end_raising(self);
         return NULL;
     }
-    Py_DECREF(closed);
     PyErr_SetNone(PyExc_GeneratorExit); /* as which it has ended */
     end_raising(self);
     PyErr_Clear();
-    Py_RETURN_NONE;
+    return closed;
 }
 
 /* ---- The type ------------------------------------------------------------------------- */
@@ -208,28 +243,51 @@ Relay_await(PyObject *self)
 }
 
 static PyObject *
-Relay_get_await(Relay *self, void *unused)
+Relay_get_class(Relay *self, void *unused)
 {
-    return Py_NewRef(self->inner != NULL ? self->inner : Py_None);
+    return Py_NewRef(self->stands_for);
+}
+
+/* What it has not itself is that of what it stands for: its name, its frame, what it waits for. */
+static PyObject *
+Relay_getattro(Relay *self, PyObject *name)
+{
+    PyObject *value = PyObject_GenericGetAttr((PyObject *)self, name);
+    if (value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        value = PyObject_GetAttr(self->inner, name);
+    }
+    return value;
+}
+
+static PyObject *
+Relay_repr(Relay *self)
+{
+    return PyObject_Repr(self->inner);
 }
 
 static int
 Relay_traverse(Relay *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->stands_for);
     Py_VISIT(self->inner);
     Py_VISIT(self->owner);
     Py_VISIT(self->subject);
+    Py_VISIT(self->mark);
     Py_VISIT(self->scope);
     return 0;
 }
 
+/* What is cleared stays safe to use: it stands for nothing then, and does nothing of its own. */
 static int
 Relay_clear(Relay *self)
 {
-    Py_CLEAR(self->inner);
+    self->is_over = true;
+    Py_XSETREF(self->inner, Py_NewRef(Py_None));
     Py_CLEAR(self->owner);
     Py_CLEAR(self->subject);
+    Py_CLEAR(self->mark);
     Py_CLEAR(self->scope);
     return 0;
 }
@@ -240,6 +298,8 @@ Relay_dealloc(Relay *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     (void)Relay_clear(self);
+    Py_CLEAR(self->inner);
+    Py_CLEAR(self->stands_for);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -252,13 +312,14 @@ static PyMethodDef Relay_methods[] = {
 };
 
 static PyGetSetDef Relay_getset[] = {
-    {"cr_await", (getter)Relay_get_await, NULL,
-     "What it waits for, to whoever follows a coroutine.", NULL},
+    {"__class__", (getter)Relay_get_class, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot Relay_slots[] = {
-    {Py_tp_doc, "An awaitable in the place of another."},
+    {Py_tp_doc, "In the place of a coroutine, another awaitable or a generator."},
+    {Py_tp_getattro, Relay_getattro},
+    {Py_tp_repr, Relay_repr},
     {Py_am_await, Relay_await},
     {Py_am_send, Relay_am_send},
     {Py_tp_iter, PyObject_SelfIter},

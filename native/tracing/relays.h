@@ -1,5 +1,5 @@
-/* Relay: an awaitable in the place of another, to which each step goes, and which leaves no frame in
-   tracebacks. To whoever awaits it, or makes a task of it, it is a coroutine. */
+/* Relay: in the place of a coroutine, of another awaitable, or of a generator, to which each step
+   goes. It leaves no frame in tracebacks, and to whoever asks it is what it stands for. */
 
 #ifndef ASYNCHOOKS_RELAYS_H
 #define ASYNCHOOKS_RELAYS_H
@@ -7,15 +7,20 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "scopes.h"
+
 typedef struct Relay Relay;
 
 /* What a relay does of its own. Each may run Python code. */
 typedef struct RelayActs {
+    /* Before the first step; not where it is thrown into, or closed, before that. May be NULL.
+       Returns: 0, or -1 with an exception set. */
+    int (*begin)(Relay *self);
     /* Around each step: what is in force in it. `leave` keeps an exception that is set. Both may be
        NULL. Return: 0, or -1 with an exception set. */
     int (*enter)(Relay *self);
     void (*leave)(Relay *self);
-    /* It has returned `result`. Returns: 0, or -1 with an exception set. */
+    /* It has returned `result`. May be NULL. Returns: 0, or -1 with an exception set. */
     int (*returned)(Relay *self, PyObject *result);
     /* It has raised: the exception that is set, and stays so. May be NULL. */
     void (*raised)(Relay *self);
@@ -23,16 +28,27 @@ typedef struct RelayActs {
 
 struct Relay {
     PyObject_HEAD const RelayActs *acts;
-    PyObject *inner;   /* owned: the iterator that is stepped; NULL: it is over */
+    PyTypeObject *stands_for; /* owned: of what it is in the place of */
+    PyObject *inner;          /* owned: the iterator that is stepped */
+    bool has_begun;
+    bool is_over;
     PyObject *owner;   /* owned: the acts' */
     PyObject *subject; /* owned: the acts', or NULL */
-    PyObject *scope;   /* owned: the acts', or NULL */
+    PyObject *mark;    /* owned: the acts', or NULL: what the first step has left */
+    PyObject *scope;   /* owned: in force in this step, or NULL */
 };
 
 /* Returns: a relay of `awaitable`, new, or NULL with an exception set. `subject` may be NULL. May run
    Python code: yes. */
 PyObject *relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner,
                      PyObject *subject);
+
+/* For `enter`: puts `scope` in force. Steals: scope; NULL: an exception is set.
+   Returns: 0, or -1 with an exception set. */
+int relay_enter_scope(Relay *self, Scope *scope);
+
+/* For `leave`: puts in force again what was before. */
+void relay_leave_scope(Relay *self);
 
 /* Adds the type to the module. Returns: 0, or -1 with an exception set. */
 int relays_add_type(PyObject *module);

@@ -2,6 +2,7 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include "compat.h"
 #include "scopes.h"
 
 #include <stddef.h>
@@ -47,14 +48,20 @@ scopes_current(PyObject *module, PyObject *unused)
     return (PyObject *)scope_current();
 }
 
-PyObject *
-scopes_suppress_tracing(PyObject *module, PyObject *unused)
+Scope *
+scope_suppressing(void)
 {
     Scope *scope = scope_copy();
     if (scope != NULL) {
         scope->is_suppressed = true;
     }
-    return (PyObject *)scope;
+    return scope;
+}
+
+PyObject *
+scopes_suppress_tracing(PyObject *module, PyObject *unused)
+{
+    return (PyObject *)scope_suppressing();
 }
 
 PyObject *
@@ -231,6 +238,16 @@ scope_leave(Scope *self)
         self->is_misplaced = true;
     }
     return 0;
+}
+
+void
+scope_leave_keeping_exception(Scope *self)
+{
+    PyObject *raised = PyErr_GetRaisedException(); /* owned */
+    if (scope_leave(self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    PyErr_SetRaisedException(raised);
 }
 
 static PyObject *

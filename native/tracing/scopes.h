@@ -30,6 +30,9 @@ Scope *scope_current(void);
    set. */
 Scope *scope_copy(void);
 
+/* Returns: the same, in which nothing that is started is recorded. */
+Scope *scope_suppressing(void);
+
 /* Returns: a scope of this span, and of nothing that is in force here, new, or NULL with an
    exception set. `baggage` may be NULL. */
 Scope *scope_of_request(PyObject *span, PyObject *baggage);
@@ -40,6 +43,9 @@ int scope_enter(Scope *self);
 /* Puts in force again what was before. Returns: 0, or -1 with an exception set. May run Python
    code: yes (the end of what is let go). */
 int scope_leave(Scope *self);
+
+/* The same, where an exception may be set, which stays so; trouble is told of. */
+void scope_leave_keeping_exception(Scope *self);
 
 /* Python's functions: see module.c. */
 PyObject *scopes_in(PyObject *module, PyObject *context);

@@ -325,6 +325,7 @@ class QuerySpans:
     def __new__(
         cls,
         describe: Callable[[str, str, str, int | None], tuple[str, dict[str, str | int]]],
+        read: Callable[..., tuple[str, str, str, int | None] | None] | None = ...,
     ) -> Self: ...
     def start(
         self, text: str, namespace: str, address: str, port: int | None, /

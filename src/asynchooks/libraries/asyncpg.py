@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynchooks.libraries.calls import unrecorded
-from asynchooks.libraries.database import query_span
+from asynchooks.libraries.database import query_spans
 from asynchooks.libraries.drivers import Calls, trace_calls
 from asynchooks.libraries.pools import waiting
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from asynchooks._patching import Patches
-    from asynchooks.tracing import Span
 
 NAME = "asyncpg"
 MODULE = "asyncpg"
@@ -33,19 +32,19 @@ def install(patches: Patches, module: ModuleType) -> None:
             Calls(
                 module.Connection,
                 _CONNECTION,
-                _begin_on_connection,
+                query_spans("postgresql", _read_call),
                 parameters=lambda connection, query, *args, **kwargs: args,
             ),
             Calls(
                 prepared_stmt.PreparedStatement,
                 _STATEMENT,
-                _begin_on_statement,
+                query_spans("postgresql", _read_statement),
                 parameters=lambda statement, *args, **kwargs: args,
             ),
             Calls(
                 cursor.BaseCursor,
                 _CURSOR,
-                _begin_on_statement,
+                query_spans("postgresql", _read_statement),
                 parameters=lambda cursor, *args, **kwargs: cursor._args,
             ),
         ),
@@ -56,26 +55,19 @@ def install(patches: Patches, module: ModuleType) -> None:
     patches.wrap(pool.Pool, "release", unrecorded)
 
 
-def _begin_on_connection(
-    connection: Any, query: Any, args: Any = (), *rest: Any, **kwargs: Any
-) -> Span | None:
-    return _begin(connection, query)
-
-
-def _begin_on_statement(statement: Any, *args: Any, **kwargs: Any) -> Span | None:
-    return _begin(statement._connection, statement._query)
-
-
-def _begin(connection: Any, query: Any) -> Span | None:
+def _read_call(
+    connection: Any, query: Any, *args: Any, **kwargs: Any
+) -> tuple[str, str, str, int | None] | None:
+    """Of a method of a connection: what it asks, and where."""
     if not isinstance(query, str):
         return None
-    address = getattr(connection, "_addr", None)
-    host, port = address if isinstance(address, tuple) else (address or "", None)
-    parameters = getattr(connection, "_params", None)
-    return query_span(
-        "postgresql",
-        query,
-        namespace=str(getattr(parameters, "database", "") or ""),
-        address=str(host),
-        port=port,
-    )
+    address = connection._addr  # of a Unix socket, its path
+    host, port = address if isinstance(address, tuple) else (address, None)
+    return query, connection._params.database or "", host, port
+
+
+def _read_statement(
+    statement: Any, *args: Any, **kwargs: Any
+) -> tuple[str, str, str, int | None] | None:
+    """The same, of a prepared statement or a cursor."""
+    return _read_call(statement._connection, statement._query)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from asynchooks import _native
 from asynchooks._patching import step_out
 from asynchooks._reporting import report_once
-from asynchooks.tracing import recording_span, suppress_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +39,8 @@ __all__ = (
     "step_out",
     "traced",
     "unrecorded",
+    "wrapper",
 )
-
-
-def _always() -> bool:
-    return True
 
 
 def guarded(
@@ -64,102 +60,33 @@ def report(original: Any, exc: Exception) -> None:
     report_once(f"call.{name}", "asynchooks could not record a call of %s", name, exc_info=exc)
 
 
+def wrapper(original: Any, action: str, helper: Any = None) -> Any:
+    """A callable of the core in the place of a function, or of a coroutine function or generator
+    function, whose call lasts as long as what it makes."""
+    if is_coroutine_function(original) or inspect.isgeneratorfunction(original):
+        action += "_steps"
+    return _native.Wrapper(original, action, helper=helper)
+
+
 def traced(
     begin: Begin,
     finish: Finish | None = None,
     restore: Restore | None = None,
     *,
     explain: Explain | None = None,
-    whole: bool = False,
-    gate: Callable[[], object] = _always,
+    is_whole: bool = False,
+    is_gated: bool = False,
 ) -> Callable[[Any], Any]:
     """A wrapper, for `Patches.wrap`, of a function, coroutine function or generator function: the
     span that `begin(*args, **kwargs)` starts lasts as long as the call, and fails when it does. In
     the end `restore(*args, **kwargs)` is called, where there is a span.
 
-    A generator function is one whose generator is run to its end, as a coroutine is. With `whole`,
-    nothing that the call does inside is a span of its own. Where `gate()` is not true, `begin` is
-    not asked.
+    A generator function is one whose generator is run to its end, as a coroutine is. `is_whole`:
+    nothing that the call does inside is a span of its own. `is_gated`: `begin` is asked only where
+    somebody's request is recorded.
     """
-
-    def make(original: Any) -> Any:
-        if is_coroutine_function(original):
-
-            @functools.wraps(original)
-            async def call_async(*args: Any, **kwargs: Any) -> Any:
-                span = guarded(original, begin, *args, **kwargs) if gate() else None
-                try:
-                    if whole and span is not None:
-                        with suppress_tracing():
-                            result = await original(*args, **kwargs)
-                    else:
-                        result = await original(*args, **kwargs)
-                except BaseException as exc:
-                    failed(span, exc, args, kwargs)
-                    raise
-                succeeded(span, result, args, kwargs)
-                return result
-
-            return call_async
-
-        if inspect.isgeneratorfunction(original):
-
-            @functools.wraps(original)
-            def run(*args: Any, **kwargs: Any) -> Any:
-                span = guarded(original, begin, *args, **kwargs) if gate() else None
-                try:
-                    if whole and span is not None:
-                        with suppress_tracing():
-                            result = yield from original(*args, **kwargs)
-                    else:
-                        result = yield from original(*args, **kwargs)
-                except BaseException as exc:
-                    failed(span, exc, args, kwargs)
-                    raise
-                succeeded(span, result, args, kwargs)
-                return result
-
-            return run
-
-        if not whole and restore is None:
-            parts = (begin, finish, partial(fail, explain=explain), report, gate is recording_span)
-            return _native.Wrapper(original, "span", helper=parts)
-
-        @functools.wraps(original)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            span = guarded(original, begin, *args, **kwargs) if gate() else None
-            try:
-                if whole and span is not None:
-                    with suppress_tracing():
-                        result = original(*args, **kwargs)
-                else:
-                    result = original(*args, **kwargs)
-            except BaseException as exc:
-                failed(span, exc, args, kwargs)
-                raise
-            succeeded(span, result, args, kwargs)
-            return result
-
-        return call
-
-    def succeeded(span: Span | None, result: Any, args: Any, kwargs: Any) -> None:
-        if span is not None:
-            if finish is not None:
-                guarded(finish, finish, span, result)
-            span.end()
-            leave(args, kwargs)
-
-    def failed(span: Span | None, exc: BaseException, args: Any, kwargs: Any) -> None:
-        step_out(exc)
-        if span is not None:
-            fail(span, exc, explain)
-            leave(args, kwargs)
-
-    def leave(args: Any, kwargs: Any) -> None:
-        if restore is not None:
-            guarded(restore, restore, *args, **kwargs)
-
-    return make
+    parts = (begin, finish, partial(fail, explain=explain), restore, report, is_gated, is_whole)
+    return lambda original: wrapper(original, "span", parts)
 
 
 def fail(span: Span | None, exc: BaseException, explain: Explain | None = None) -> None:
@@ -179,31 +106,9 @@ def is_coroutine_function(function: Any) -> bool:
 
 
 def unrecorded(original: Any) -> Any:
-    """A wrapper of a function, or coroutine function, whose parts are no spans of their own: it is
-    one as a whole, or the library's own business."""
-    if is_coroutine_function(original):
-
-        @functools.wraps(original)
-        async def call_async(*args: Any, **kwargs: Any) -> Any:
-            with suppress_tracing():
-                try:
-                    return await original(*args, **kwargs)
-                except BaseException as exc:
-                    step_out(exc)
-                    raise
-
-        return call_async
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with suppress_tracing():
-            try:
-                return original(*args, **kwargs)
-            except BaseException as exc:
-                step_out(exc)
-                raise
-
-    return call
+    """A wrapper, for `Patches.wrap`, of a function, coroutine function or generator function whose
+    parts are no spans of their own: it is one as a whole, or the library's own business."""
+    return wrapper(original, "unrecorded")
 
 
 def replacing_argument(

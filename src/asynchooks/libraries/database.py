@@ -10,7 +10,12 @@ from asynchooks.libraries.sql import read_statement
 from asynchooks.tracing import SpanKind, recording_span, start_span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asynchooks.tracing import Span
+
+    # From the arguments of a call to (text, namespace, address, port), or None: they ask nothing.
+    ReadQuery = Callable[..., tuple[str, str, str, int | None] | None]
 
 __all__ = ("command_span", "query_span", "query_spans")
 
@@ -36,10 +41,11 @@ def query_span(
 
 
 @functools.cache
-def query_spans(system: str) -> QuerySpans:
+def query_spans(system: str, read: ReadQuery | None = None) -> QuerySpans:
     """What starts the spans of queries of a `db.system.name`; itself what begins the span of a
-    driver's method, where the database is nowhere in particular."""
-    return QuerySpans(functools.partial(_describe, system))
+    driver's method. `read` says what its arguments ask, and of which database; without it, the
+    second one is the text, and the database is nowhere in particular."""
+    return QuerySpans(functools.partial(_describe, system), read)
 
 
 def command_span(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from asynchooks._native import QuerySpans
 from asynchooks.libraries.calls import traced
 from asynchooks.libraries.parameters import capturing
-from asynchooks.tracing import recording_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,13 +28,13 @@ _MANY = frozenset(("executemany", "fetchmany"))
 
 class Calls(NamedTuple):
     """A row: methods of one class whose spans begin alike. Those that a version of the driver does
-    not have are left out. `whole`: what they call of the driver again is no span of its own.
+    not have are left out. `is_whole`: what they call of the driver again is no span of its own.
     `parameters`: where in the arguments those of the query are."""
 
     owner: type
     methods: tuple[str, ...]
     begin: Begin
-    whole: bool = False
+    is_whole: bool = False
     parameters: Parameters | None = None
 
 
@@ -49,11 +49,9 @@ def trace_calls(patches: Patches, rows: Iterable[Calls], status: Status) -> None
             begin = row.begin
             if row.parameters is not None and method not in _MANY:
                 begin = capturing(begin, row.parameters)
-            patches.wrap(
-                row.owner,
-                method,
-                traced(begin, explain=explain, whole=row.whole, gate=recording_span),
-            )
+            is_gated = not isinstance(begin, QuerySpans)  # which looks itself
+            wrap = traced(begin, explain=explain, is_whole=row.is_whole, is_gated=is_gated)
+            patches.wrap(row.owner, method, wrap)
 
 
 def response_status(status: Status) -> Explain:

@@ -22,7 +22,7 @@ def trace_cursors(patches: Patches, cursor: type) -> None:
         patches,
         (
             Calls(cursor, ("execute",), _begin_execute, parameters=second_argument),
-            Calls(cursor, ("executemany",), _begin_many, whole=True),
+            Calls(cursor, ("executemany",), _begin_many, is_whole=True),
             Calls(cursor, ("callproc",), _begin_call, parameters=second_argument),
         ),
         _errno,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import time
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded, is_coroutine_function, step_out
-from asynchooks.tracing import current_span, start_span
+from asynchooks.libraries.calls import guarded, wrapper
+from asynchooks.tracing import start_span
 
 if TYPE_CHECKING:
     from asynchooks.tracing import Span
@@ -21,40 +19,11 @@ _WORTH_A_SPAN = 1_000_000
 def waiting(original: Any) -> Any:
     """A wrapper, for `Patches.wrap`, of what takes a connection from a pool. The time includes
     making one, where the pool does that while the caller waits."""
-    if is_coroutine_function(original):
 
-        @functools.wraps(original)
-        async def acquire_async(*args: Any, **kwargs: Any) -> Any:
-            with _Wait(original):
-                return await original(*args, **kwargs)
+    def record(parent: Span, started: int, exc: BaseException | None) -> None:
+        guarded(original, _record, parent, started, exc)
 
-        return acquire_async
-
-    @functools.wraps(original)
-    def acquire(*args: Any, **kwargs: Any) -> Any:
-        with _Wait(original):
-            return original(*args, **kwargs)
-
-    return acquire
-
-
-class _Wait:
-    """What is inside is a wait of the current request."""
-
-    __slots__ = ("_original", "_parent", "_started")
-
-    def __init__(self, original: Any) -> None:
-        self._original = original
-
-    def __enter__(self) -> None:
-        self._parent = current_span()
-        self._started = time.time_ns()
-
-    def __exit__(self, exc_type: object, exc: BaseException | None, traceback: object) -> None:
-        if exc is not None:
-            step_out(exc)
-        if self._parent is not None and time.time_ns() - self._started >= _WORTH_A_SPAN:
-            guarded(self._original, _record, self._parent, self._started, exc)
+    return wrapper(original, "pool_wait", (record, _WORTH_A_SPAN))
 
 
 def _record(parent: Span, started: int, exc: BaseException | None) -> None:

@@ -70,7 +70,7 @@ def _trace_clients(
                 begin,
                 parameters=_parameters,
             ),
-            Calls(package.client.Pipeline, ("execute",), begin_pipeline, whole=True),
+            Calls(package.client.Pipeline, ("execute",), begin_pipeline, is_whole=True),
         ),
         status,
     )

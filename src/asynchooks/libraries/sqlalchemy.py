@@ -46,7 +46,7 @@ def install(patches: Patches, module: ModuleType) -> None:
 
     connection = module.engine.Connection
     methods = ("_exec_single_context", "_exec_insertmany_context")
-    calls = Calls(connection, methods, begin, whole=True, parameters=_parameters)
+    calls = Calls(connection, methods, begin, is_whole=True, parameters=_parameters)
     trace_calls(patches, (calls,), _status)
     patches.wrap(module.pool.QueuePool, "_do_get", waiting)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,10 @@ from psycopg import sql
 from psycopg2 import sql as sql2
 
 from asynchooks._patching import Patches
+from asynchooks.libraries import pools
 from asynchooks.libraries.drivers import Calls, batch_size, read_text, trace_calls
-from asynchooks.libraries.pools import waiting
 from asynchooks.libraries.postgres import query_text
-from asynchooks.tracing import Span, set_sink, start_span, use_span
+from asynchooks.tracing import Span, set_sink, start_span, suppress_tracing, use_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +55,7 @@ def driver(ended: list[Span]) -> Iterator[Driver]:
         patches,
         (
             Calls(Driver, ("execute", "of_another_version"), begin),
-            Calls(Driver, ("executemany",), begin, whole=True),
+            Calls(Driver, ("executemany",), begin, is_whole=True),
         ),
         lambda exc: getattr(exc, "code", None),
     )
@@ -100,34 +99,42 @@ def test_an_exception_without_a_code_has_no_status(ended: list[Span], driver: Dr
     assert "db.response.status_code" not in span.attributes
 
 
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
 def test_waiting_is_a_span_where_there_was_something_to_wait_for(
-    ended: list[Span], monkeypatch: pytest.MonkeyPatch
+    ended: list[Span], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    now = 1_000_000_000
-
-    def acquire(duration: int) -> str:
-        nonlocal now
-        now += duration
-        if duration > 10_000_000:
+    def acquire(is_there: bool) -> str:
+        if not is_there:
             raise Failure
         return "connection"
 
-    async def acquire_async(duration: int) -> str:
-        return acquire(duration)
+    async def acquire_async(is_there: bool) -> str:
+        await asyncio.sleep(0)
+        return acquire(is_there)
 
-    monkeypatch.setattr(time, "time_ns", lambda: now)
-    with use_span(start_span("request")):
-        for wait in (waiting(acquire), lambda ns: asyncio.run(waiting(acquire_async)(ns))):
-            assert wait(999_999) == "connection"
-            assert wait(1_000_000) == "connection"
-            with pytest.raises(Failure) as caught:
-                wait(10_000_001)
-            assert "waiting" not in {frame.name for frame in traceback.extract_tb(caught.tb)}
-    assert waiting(acquire)(2_000_000) == "connection"
+    def wait_at_least(duration: int, is_there: bool = True) -> str:
+        monkeypatch.setattr(pools, "_WORTH_A_SPAN", duration)
+        if kind == "function":
+            connection: str = pools.waiting(acquire)(is_there)
+            return connection
+        connection = asyncio.run(pools.waiting(acquire_async)(is_there))
+        return connection
+
+    assert wait_at_least(0) == "connection"  # nobody's request
+    request = start_span("request")
+    with use_span(request):
+        assert wait_at_least(10**18) == "connection"
+        assert wait_at_least(0) == "connection"
+        with pytest.raises(Failure) as caught:
+            wait_at_least(0, is_there=False)
+        with suppress_tracing():
+            assert wait_at_least(0) == "connection"
+    assert {"record", "_record"}.isdisjoint(f.name for f in traceback.extract_tb(caught.tb))
     assert [(span.name, span.attributes.get("error.type")) for span in ended] == [
         ("wait for a pooled connection", None),
         ("wait for a pooled connection", f"{__name__}.Failure"),
-    ] * 2
+    ]
+    assert {span.parent for span in ended} == {request.context}
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
+import types
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from asynchooks import _reporting
-from asynchooks.libraries.calls import traced
+from asynchooks.libraries.calls import traced, unrecorded
 from asynchooks.libraries.urls import redact_query, redact_url
-from asynchooks.tracing import Span, StatusCode, set_sink, start_span
+from asynchooks.tracing import Span, StatusCode, is_suppressed, set_sink, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -98,25 +101,135 @@ def test_trouble_of_ours_is_reported_once_and_the_call_goes_through(
     for wrapped in (traced(broken)(original), traced(begin, broken, broken)(original)):
         for _ in range(2):
             assert call(wrapped, 1) == (1, 2)
-    assert all("could not record a call" in record.getMessage() for record in caplog.records)
-    assert len(caplog.records) == 2
+    (record,) = caplog.records
+    assert f"could not record a call of {__name__}.{original.__name__}" in record.getMessage()
     assert [span.name for span in ended] == ["1-2", "1-2"]
 
 
-def test_arguments_that_are_changed_are_put_back(ended: list[Span]) -> None:
+def changing(headers: dict[str, str]) -> dict[str, str]:
+    if headers.pop("fails", None):
+        raise LookupError
+    return dict(headers)
+
+
+async def changing_async(headers: dict[str, str]) -> dict[str, str]:
+    await asyncio.sleep(0)
+    return changing(headers)
+
+
+@pytest.mark.parametrize("original", [changing, changing_async])
+def test_arguments_that_are_changed_are_put_back(ended: list[Span], original: Any) -> None:
     def add(headers: dict[str, str]) -> Span:
         headers["trace"] = "1"
         return start_span("call")
 
-    def send(headers: dict[str, str]) -> dict[str, str]:
-        if not headers:
-            raise LookupError
-        return dict(headers)
-
-    wrapped = traced(add, None, lambda headers: headers.pop("trace"))(send)
+    wrapped = traced(add, None, lambda headers: headers.pop("trace"))(original)
     headers: dict[str, str] = {}
-    assert wrapped(headers) == {"trace": "1"}
+    assert call(wrapped, headers) == {"trace": "1"}
+    assert call(wrapped, headers=headers) == {"trace": "1"}
+    headers["fails"] = "yes"
+    with pytest.raises(LookupError):
+        call(wrapped, headers)
     assert headers == {}
+    assert len(ended) == 3
+
+
+def starting(name: str) -> bool:
+    start_span(name).end()
+    return is_suppressed()
+
+
+async def starting_async(name: str) -> bool:
+    start_span(name).end()
+    await asyncio.sleep(0)
+    return starting(name)
+
+
+def starting_generator(name: str) -> Generator[None, None, bool]:
+    start_span(name).end()
+    yield
+    return starting(name)
+
+
+@pytest.mark.parametrize("original", [starting, starting_async, starting_generator])
+def test_what_a_whole_does_inside_is_no_span(ended: list[Span], original: Any) -> None:
+    wrapped = traced(start_span, is_whole=True)(original)
+    assert call(wrapped, "whole")
+    assert [span.name for span in ended] == ["whole"]
+    assert call(unrecorded(original), "own business")
+    assert [span.name for span in ended] == ["whole"]
+    assert not is_suppressed()
+    nothing = traced(lambda name: None, is_whole=True)(original)
+    assert not call(nothing, "not a whole")
+    assert {span.name for span in ended} == {"whole", "not a whole"}
+
+
+class TestACoroutineFunctionS:
+    """Its call, as whoever holds it sees it: as the coroutine that it makes without us."""
+
+    def test_call_is_a_coroutine(self, ended: list[Span]) -> None:
+        made = traced(begin)(coroutine)(1)
+        assert inspect.iscoroutine(made)
+        assert isinstance(made, types.CoroutineType)
+        assert isinstance(made, Coroutine)
+        assert asyncio.iscoroutine(made)
+        assert inspect.getcoroutinestate(made) == inspect.CORO_CREATED
+        assert (made.__name__, made.__qualname__) == ("coroutine", "coroutine")
+        assert made.cr_code is coroutine.__code__
+        assert repr(made).startswith("<coroutine object coroutine at")
+        asyncio.run(made)
+        assert inspect.getcoroutinestate(made) == inspect.CORO_CLOSED
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            made.send(None)
+        assert len(ended) == 1
+
+    def test_generator_is_a_generator(self, ended: list[Span]) -> None:
+        made = traced(begin)(generator)(1)
+        assert inspect.isgenerator(made)
+        assert inspect.getgeneratorstate(made) == inspect.GEN_CREATED
+        next(made)
+        assert ended == []
+        made.close()
+        assert inspect.getgeneratorstate(made) == inspect.GEN_CLOSED
+        (span,) = ended
+        assert span.attributes["error.type"] == "GeneratorExit"
+
+    def test_call_starts_in_an_anyio_group(self, ended: list[Span]) -> None:
+        async def main() -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(traced(begin)(coroutine), 1)
+
+        asyncio.run(main())
+        assert len(ended) == 1
+
+    def test_call_that_nobody_awaits_is_told_of_and_is_no_span(self, ended: list[Span]) -> None:
+        with pytest.warns(RuntimeWarning, match="coroutine 'coroutine' was never awaited"):
+            traced(begin)(coroutine)(1)
+        assert ended == []
+
+    def test_call_that_is_cancelled_before_it_begins_is_no_span(self, ended: list[Span]) -> None:
+        made = traced(begin)(coroutine)(1)
+        with pytest.raises(asyncio.CancelledError):
+            made.throw(asyncio.CancelledError())
+        closed = traced(begin)(coroutine)(1)
+        closed.close()
+        assert ended == []
+
+    def test_call_ends_its_span_where_it_is_cancelled(self, ended: list[Span]) -> None:
+        async def wait(a: int) -> None:
+            await asyncio.Event().wait()
+
+        async def main() -> None:
+            task = asyncio.create_task(traced(begin)(wait)(1))
+            await asyncio.sleep(0)
+            assert task.get_stack()[-1].f_code is wait.__code__
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
+        (span,) = ended
+        assert span.attributes["error.type"] == "asyncio.exceptions.CancelledError"
 
 
 @pytest.mark.parametrize(
