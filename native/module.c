@@ -22,6 +22,7 @@
 #include "log_export.h"
 #include "otlp.h"
 #include "otlp_json.h"
+#include "ports.h"
 #include "protocols.h"
 #include "queries.h"
 #include "random_ids.h"
@@ -46,6 +47,8 @@
 #include "termination.h"
 #include "tracked.h"
 #include "wrappers.h"
+#include "wsgi.h"
+#include "wsgi_exchange.h"
 
 /* Whichever thread imports us first, the main thread is the interpreter's.
    Returns: 0, or -1 with an exception set. May run Python code: yes (import). */
@@ -648,6 +651,14 @@ static PyMethodDef functions[] = {
      "Call an ASGI application for one HTTP request, which is in force until what is "
      "returned "
      "was\nawaited."},
+    {"wsgi_start", wsgi_start, METH_O, "Begin the request that a WSGI environ is of."},
+    {"wsgi_exchange", (PyCFunction)(void (*)(void))wsgi_exchange, METH_FASTCALL,
+     "wsgi_exchange($module, answer, app, environ, start_response, /)\n--\n\n"
+     "Serve one WSGI request. Gives the body: a list or tuple as it is, the request is "
+     "over "
+     "then; the\nserver's own kind of file as it is, the request ends with it; any "
+     "other, "
+     "followed."},
     {"asgi_sending", (PyCFunction)(void (*)(void))asgi_sending, METH_FASTCALL,
      "asgi_sending($module, answer, message, /)\n--\n\n"
      "The message to send in the place of `message`: with the request's id."},
@@ -689,7 +700,8 @@ module_exec(PyObject *module)
         spans_add_type(module) < 0 || requests_add_type(module) < 0 ||
         incoming_prepare() < 0 || asgi_prepare() < 0 || answers_add_type(module) < 0 ||
         queries_add_type(module) < 0 || relays_add_type(module) < 0 ||
-        asgi_exchange_add_type(module) < 0 || export_buffer_add_type(module) < 0 ||
+        ports_add_type(module) < 0 || wsgi_prepare() < 0 ||
+        wsgi_exchange_add_type(module) < 0 || export_buffer_add_type(module) < 0 ||
         storages_add_types(module) < 0 || store_scopes_add_types(module) < 0 ||
         contexts_add_type(module) < 0) {
         return -1;

@@ -115,9 +115,8 @@ answer_disconnect(Answer *self)
                : 0;
 }
 
-/* The application raised. Returns: 0, or -1 with an exception set. May run Python code: yes. */
-static int
-fail(Answer *self, PyObject *exception)
+int
+answer_fail(Answer *self, PyObject *exception)
 {
     Request *request = self->request;
     PyObject *span = request->span; /* borrowed */
@@ -175,10 +174,8 @@ finish_background(Request *request)
     return linked != NULL ? 0 : -1;
 }
 
-/* The application is done with the request. Returns: 0, or -1 with an exception set. May run Python
-   code: yes. */
-static int
-finish(Answer *self)
+int
+answer_finish(Answer *self)
 {
     Request *request = self->request;
     Span *span = span_of(self);
@@ -212,9 +209,9 @@ answer_enter(Answer *self)
 int
 answer_leave(Answer *self, PyObject *exception)
 {
-    int status = exception != NULL ? fail(self, exception) : 0;
+    int status = exception != NULL ? answer_fail(self, exception) : 0;
     PyObject *trouble = PyErr_GetRaisedException(); /* owned: the first is told */
-    if (finish(self) < 0) {
+    if (answer_finish(self) < 0) {
         status = -1;
     }
     Scope *scope = self->scope; /* owned */
@@ -279,13 +276,13 @@ Answer_disconnect(Answer *self, PyObject *unused)
 static PyObject *
 Answer_fail(Answer *self, PyObject *exception)
 {
-    return none_or_null(fail(self, exception));
+    return none_or_null(answer_fail(self, exception));
 }
 
 static PyObject *
 Answer_finish(Answer *self, PyObject *unused)
 {
-    return none_or_null(finish(self));
+    return none_or_null(answer_finish(self));
 }
 
 /* Takes the frame that the `with` stands in out of the traceback. Returns: 0, or -1 with an

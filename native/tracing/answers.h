@@ -43,6 +43,13 @@ int answer_end(Answer *self);
 /* The client has gone away. Returns: 0, or -1 with an exception set. */
 int answer_disconnect(Answer *self);
 
+/* The application raised. Returns: 0, or -1 with an exception set. May run Python code: yes. */
+int answer_fail(Answer *self, PyObject *exception);
+
+/* The application is done with the request. Returns: 0, or -1 with an exception set. May run Python
+   code: yes. */
+int answer_finish(Answer *self);
+
 /* Puts the request in force. Returns: 0, or -1 with an exception set. */
 int answer_enter(Answer *self);
 

@@ -2,11 +2,9 @@
 #include "answers.h"
 #include "asgi.h"
 #include "compat.h"
+#include "ports.h"
 #include "relays.h"
 #include "span_recording.h"
-
-#include <stddef.h>
-#include <structmember.h>
 
 /* ---- What is sent and received -------------------------------------------------------- */
 
@@ -38,15 +36,7 @@ static const RelayActs SENDING = {
     .enter = enter_without_tasks, .leave = relay_leave_scope, .returned = sent};
 static const RelayActs RECEIVING = {.returned = received};
 
-/* ---- Port: the server's `send` or `receive`, as the application is given it ------------- */
-
-typedef struct Port {
-    PyObject_HEAD PyObject *answer; /* owned: an Answer */
-    PyObject *function;             /* owned: the server's */
-    vectorcallfunc vectorcall;
-} Port;
-
-static PyTypeObject *port_type = NULL; /* owned */
+/* ---- The server's `send` and `receive`, as the application is given them ------------------- */
 
 /* send(message) */
 static PyObject *
@@ -56,13 +46,14 @@ call_send(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
     if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) { /* the server judges it */
         return PyObject_Vectorcall(self->function, args, nargsf, kwnames);
     }
-    PyObject *message = asgi_message_to_send((Answer *)self->answer, args[0]); /* owned */
+    PyObject *message = asgi_message_to_send(self->answer, args[0]); /* owned */
     if (message == NULL) {
         return NULL;
     }
     PyObject *awaitable = PyObject_CallOneArg(self->function, message); /* owned */
-    PyObject *relay =
-        awaitable != NULL ? relay_make(&SENDING, awaitable, self->answer, args[0]) : NULL;
+    PyObject *relay = awaitable != NULL ? relay_make(&SENDING, awaitable,
+                                                     (PyObject *)self->answer, args[0])
+                                        : NULL;
     Py_XDECREF(awaitable);
     Py_DECREF(message);
     return relay;
@@ -75,75 +66,12 @@ call_receive(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnam
     Port *self = (Port *)op;
     PyObject *awaitable = /* owned */
         PyObject_Vectorcall(self->function, args, nargsf, kwnames);
-    PyObject *relay =
-        awaitable != NULL ? relay_make(&RECEIVING, awaitable, self->answer, NULL) : NULL;
+    PyObject *relay = awaitable != NULL ? relay_make(&RECEIVING, awaitable,
+                                                     (PyObject *)self->answer, NULL)
+                                        : NULL;
     Py_XDECREF(awaitable);
     return relay;
 }
-
-/* Returns: new, or NULL with an exception set. */
-static PyObject *
-make_port(Answer *answer, PyObject *function, vectorcallfunc vectorcall)
-{
-    Port *self = PyObject_GC_New(Port, port_type);
-    if (self != NULL) {
-        self->answer = Py_NewRef((PyObject *)answer);
-        self->function = Py_NewRef(function);
-        self->vectorcall = vectorcall;
-        PyObject_GC_Track(self);
-    }
-    return (PyObject *)self;
-}
-
-static int
-Port_traverse(Port *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->answer);
-    Py_VISIT(self->function);
-    return 0;
-}
-
-static void
-Port_dealloc(Port *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    Py_CLEAR(self->answer);
-    Py_CLEAR(self->function);
-    PyObject_GC_Del(self);
-    Py_DECREF(type);
-}
-
-/* What else is asked of it is asked of the server's. */
-static PyObject *
-Port_getattro(Port *self, PyObject *name)
-{
-    return PyObject_GetAttr(self->function, name);
-}
-
-static PyMemberDef Port_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Port, vectorcall), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyType_Slot Port_slots[] = {
-    {Py_tp_doc, "A server's `send` or `receive`, followed."},
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_getattro, Port_getattro},
-    {Py_tp_traverse, Port_traverse},
-    {Py_tp_dealloc, Port_dealloc},
-    {Py_tp_members, Port_members},
-    {0, NULL},
-};
-
-static PyType_Spec Port_spec = {
-    .name = "asynchooks._native.Port",
-    .basicsize = sizeof(Port),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = Port_slots,
-};
 
 /* ---- The call ------------------------------------------------------------------------- */
 
@@ -180,9 +108,9 @@ call_application(Answer *answer, PyObject *const *args)
 {
     /* Owned. */
     PyObject *receive = span_is_open((Span *)answer->request->span)
-                            ? make_port(answer, args[2], call_receive)
+                            ? port_make(answer, args[2], call_receive)
                             : Py_NewRef(args[2]); /* nothing is to be learned from it */
-    PyObject *send = receive != NULL ? make_port(answer, args[3], call_send) : NULL;
+    PyObject *send = receive != NULL ? port_make(answer, args[3], call_send) : NULL;
     PyObject *awaitable = NULL;
     if (send != NULL) {
         PyObject *given[] = {args[1], receive, send};
@@ -219,11 +147,4 @@ asgi_exchange(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetRaisedException(exception);
     }
     return relay;
-}
-
-int
-asgi_exchange_add_type(PyObject *module)
-{
-    port_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Port_spec, NULL);
-    return port_type != NULL ? PyModule_AddType(module, port_type) : -1;
 }

@@ -9,7 +9,4 @@
 /* Python's functions: see module.c. */
 PyObject *asgi_exchange(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
-/* Adds the type to the module. Returns: 0, or -1 with an exception set. */
-int asgi_exchange_add_type(PyObject *module);
-
 #endif

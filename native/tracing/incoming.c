@@ -136,6 +136,12 @@ ask_who_called(PyObject *headers)
     return said;
 }
 
+bool
+incoming_records_headers(void)
+{
+    return record_headers != NULL;
+}
+
 int
 incoming_record_headers(Span *span, const char *direction, PyObject *headers)
 {

@@ -25,6 +25,9 @@ typedef struct Incoming {
 /* Returns: the request, begun; new, or NULL with an exception set. May run Python code: yes. */
 Request *incoming_begin(const Incoming *incoming);
 
+/* Whether any header is asked for. */
+bool incoming_records_headers(void);
+
 /* Records those headers of an open span that are asked for; `direction` is "request" or "response".
    Returns: 0, or -1 with an exception set. May run Python code: yes, where any is asked for. */
 int incoming_record_headers(Span *span, const char *direction, PyObject *headers);

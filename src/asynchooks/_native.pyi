@@ -321,6 +321,11 @@ class Answer:
         /,
     ) -> None: ...
 
+class WSGIBody:
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+    def close(self) -> None: ...
+
 class QuerySpans:
     def __new__(
         cls,
@@ -377,6 +382,14 @@ def asgi_exchange(
     send: Callable[..., Awaitable[None]],
     /,
 ) -> Awaitable[None]: ...
+def wsgi_start(environ: dict[str, Any], /) -> _Request: ...
+def wsgi_exchange(
+    answer: Answer,
+    app: Callable[..., Any],
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+    /,
+) -> Any: ...
 def asgi_sending(
     answer: Answer, message: MutableMapping[str, Any], /
 ) -> MutableMapping[str, Any]: ...

@@ -13,6 +13,7 @@ import pytest
 from asynchooks import tracing
 from asynchooks.libraries import database, incoming
 from asynchooks.libraries.asgi import TracedApplication
+from asynchooks.libraries.wsgi import TracedWSGIApplication
 from asynchooks.tracing import (
     DEFAULT_SAMPLER,
     Span,
@@ -178,6 +179,24 @@ def test_headers_are_recorded_by_name_and_credentials_never(trace: Trace, captur
         ("CLIENT", "http.response.header.x-tenant"): ("b",),
     }
     assert "s3cr3t" not in str([span.attributes for span in trace.spans])
+
+
+def test_headers_are_recorded_of_a_wsgi_request_too(trace: Trace, captured: None) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("X-Tenant", "c"), ("Set-Cookie", "a=s3cr3t")])
+        return []
+
+    environ = {"HTTP_X_TENANT": "a", "HTTP_AUTHORIZATION": "s3cr3t", "REQUEST_METHOD": "GET"}
+    TracedWSGIApplication(app)(environ, lambda *args: print)
+    recorded = {
+        name: value
+        for name, value in of_kind(trace, "SERVER").attributes.items()
+        if ".header." in name
+    }
+    assert recorded == {
+        "http.request.header.x-tenant": ("a",),
+        "http.response.header.x-tenant": ("c",),
+    }
 
 
 @pytest.mark.parametrize("method", ["PURGE", "get", "s3cr3t-of-high-cardinality"])

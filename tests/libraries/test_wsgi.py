@@ -320,6 +320,71 @@ def test_an_exception_in_the_body_and_one_that_the_application_answers(trace: Tr
         assert span.attributes["error.type"] == "LookupError"
 
 
+def test_what_start_response_is_given(trace: Trace) -> None:
+    """By name too, and what the server has to judge, not we."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        write = start_response(
+            status="201 Made", response_headers=[("X-Request-Id", "its own")], exc_info=None
+        )
+        write(b"abc")
+        with pytest.raises(TypeError, match="start_response"):
+            start_response()
+        return []
+
+    _, started = call(app)
+    assert started == [("201 Made", [("X-Request-Id", "its own")])]
+    (span,) = server_spans(trace)
+    assert span.attributes["http.response.status_code"] == 201
+    assert span.attributes["http.response.body.size"] == 3
+
+
+@pytest.mark.parametrize("status", ["fine", "20", "", None, "\N{ARABIC-INDIC DIGIT TWO}00"])
+@pytest.mark.parametrize("headers", [None, (("a", "b"),)])
+def test_what_is_no_status_and_no_headers_is_the_server_s_to_judge(
+    trace: Trace, status: Any, headers: Any
+) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response(status, headers)
+        return []
+
+    _, started = call(app)
+    assert started == [(status, headers)]
+    (span,) = server_spans(trace)
+    assert "http.response.status_code" not in span.attributes
+
+
+def test_what_is_read_of_an_environ(trace: Trace) -> None:
+    environ = {
+        "SCRIPT_NAME": "/shop",
+        "PATH_INFO": "/lämpe".encode().decode("latin-1"),
+        "QUERY_STRING": "q=1",
+        "REMOTE_ADDR": "10.0.0.7",
+        "SERVER_NAME": "shop",
+        "SERVER_PORT": "8080",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_USER_AGENT": "curl",
+        "HTTP_X_B3_TRACEID": "1" * 32,
+        "HTTP_BAGGAGE": "user=7",
+    }
+    call(lambda environ, start_response: [], environ)
+    (span,) = server_spans(trace)
+    assert span.attributes == {
+        "http.request.method": "GET",
+        "url.path": "/shop/lämpe",
+        "url.scheme": "http",
+        "url.query": "q=1",
+        "network.protocol.version": "1.1",
+        "server.address": "shop",
+        "server.port": 8080,
+        "client.address": "10.0.0.7",
+        "user_agent.original": "curl",
+        "asynchooks.request_id": span.request.id if span.request else None,
+    }
+    assert span.request is not None
+    assert span.request.baggage == {"user": "7"}
+
+
 def test_a_client_that_goes_away_is_no_error(trace: Trace) -> None:
     closed: list[Request | None] = []
 
