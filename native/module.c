@@ -646,11 +646,6 @@ static PyMethodDef functions[] = {
     {"set_incoming_helpers", (PyCFunction)(void (*)(void))incoming_set_helpers,
      METH_VARARGS | METH_KEYWORDS, "Say how headers and queries are read."},
     {"asgi_start", asgi_start, METH_O, "Begin the request that an ASGI scope is of."},
-    {"asgi_exchange", (PyCFunction)(void (*)(void))asgi_exchange, METH_FASTCALL,
-     "asgi_exchange($module, answer, app, scope, receive, send, /)\n--\n\n"
-     "Call an ASGI application for one HTTP request, which is in force until what is "
-     "returned "
-     "was\nawaited."},
     {"wsgi_start", wsgi_start, METH_O, "Begin the request that a WSGI environ is of."},
     {"wsgi_exchange", (PyCFunction)(void (*)(void))wsgi_exchange, METH_FASTCALL,
      "wsgi_exchange($module, answer, app, environ, start_response, /)\n--\n\n"
@@ -698,9 +693,9 @@ module_exec(PyObject *module)
         wrappers_add_type(module) < 0 || protocols_add_type(module) < 0 ||
         forks_prepare() < 0 || scopes_add_type(module) < 0 ||
         spans_add_type(module) < 0 || requests_add_type(module) < 0 ||
-        incoming_prepare() < 0 || asgi_prepare() < 0 || answers_add_type(module) < 0 ||
-        queries_add_type(module) < 0 || relays_add_type(module) < 0 ||
-        ports_add_type(module) < 0 || wsgi_prepare() < 0 ||
+        incoming_prepare() < 0 || asgi_prepare() < 0 || asgi_exchange_prepare() < 0 ||
+        answers_add_type(module) < 0 || queries_add_type(module) < 0 ||
+        relays_add_type(module) < 0 || ports_add_type(module) < 0 || wsgi_prepare() < 0 ||
         wsgi_exchange_add_type(module) < 0 || export_buffer_add_type(module) < 0 ||
         storages_add_types(module) < 0 || store_scopes_add_types(module) < 0 ||
         contexts_add_type(module) < 0) {

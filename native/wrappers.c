@@ -1,8 +1,10 @@
 #include "wrappers.h"
+#include "asgi_exchange.h"
 #include "calls.h"
 #include "compat.h"
 #include "handles.h"
 #include "jobs.h"
+#include "otel_context.h"
 #include "pool_waits.h"
 #include "records.h"
 #include "routes.h"
@@ -52,21 +54,38 @@ call_with_first(PyObject *fn, PyObject *first, PyObject *const *args, size_t nar
     return result;
 }
 
+/* A helper (attribute, values): what `values` has for the first argument's attribute, by its identity
+   (see integrations/beside.py). Returns: new; NULL where it has nothing, or with an exception set. */
+static PyObject *
+look_beside(PyObject *helper, PyObject *first)
+{
+    PyObject *owner = PyObject_GetAttr(first, PyTuple_GET_ITEM(helper, 0)); /* owned */
+    PyObject *key = owner != NULL ? PyLong_FromVoidPtr(owner) : NULL;       /* owned */
+    PyObject *value =
+        key != NULL
+            ? Py_XNewRef(PyDict_GetItemWithError(PyTuple_GET_ITEM(helper, 1), key))
+            : NULL;
+    Py_XDECREF(key);
+    Py_XDECREF(owner);
+    return value;
+}
+
 /* What the helper says. Returns: new, NULL for None or where there is none; or NULL with an
    exception set. */
 static PyObject *
 ask(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
+    size_t nargs = (size_t)PyVectorcall_NARGS(nargsf);
     PyObject *said;
     if (self->helper == NULL) {
         return NULL;
     }
     if (PyUnicode_Check(self->helper)) {
-        said = PyVectorcall_NARGS(nargsf) > 0 ? PyObject_GetAttr(args[0], self->helper)
-                                              : NULL;
+        said = nargs > 0 ? PyObject_GetAttr(args[0], self->helper) : NULL;
+    } else if (PyTuple_Check(self->helper)) {
+        said = nargs > 0 ? look_beside(self->helper, args[0]) : NULL;
     } else {
-        said = PyObject_Vectorcall(self->helper, args, (size_t)PyVectorcall_NARGS(nargsf),
-                                   kwnames);
+        said = PyObject_Vectorcall(self->helper, args, nargs, kwnames);
     }
     if (said == Py_None) {
         Py_CLEAR(said);
@@ -79,7 +98,7 @@ wrapper_ask(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
 {
     PyObject *said = ask(self, args, nargsf, kwnames);
     if (said == NULL && PyErr_Occurred()) {
-        if (PyUnicode_Check(self->helper)) {
+        if (!PyCallable_Check(self->helper)) {
             PyErr_Clear(); /* an object of another make: it is left alone */
         } else {
             PyErr_WriteUnraisable(self->helper);
@@ -353,6 +372,8 @@ static const struct {
     {"pool_wait", wait_for_pool},
     {"pool_wait_steps", wait_for_pool_steps},
     {"route", route_handle},
+    {"asgi", asgi_call},
+    {"get_value", get_value},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -370,6 +391,15 @@ Wrapper_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnam
         Py_XDECREF(unused);
     }
     return result;
+}
+
+/* Whether a helper is (attribute, values). */
+static bool
+is_beside(PyObject *helper)
+{
+    return PyTuple_GET_SIZE(helper) == 2 &&
+           PyUnicode_Check(PyTuple_GET_ITEM(helper, 0)) &&
+           PyDict_Check(PyTuple_GET_ITEM(helper, 1));
 }
 
 static PyObject *
@@ -394,7 +424,10 @@ Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     if (act == NULL || kind < 0 || kind >= KIND_COUNT ||
         (act == act_context && helper == Py_None) ||
+        (act == act_context && PyTuple_Check(helper) && !is_beside(helper)) ||
         (act == act_job && !PyContext_CheckExact(helper)) ||
+        (act == asgi_call && !PyCallable_Check(helper)) ||
+        (act == get_value && !PyAnySet_Check(helper)) ||
         ((act == call_in_span || act == call_in_span_steps) &&
          !call_takes_helper(helper)) ||
         ((act == wait_for_pool || act == wait_for_pool_steps) &&

@@ -336,6 +336,16 @@ set_status(Answer *self, PyObject *value, void *unused)
 
 /* ---- The type ------------------------------------------------------------------------- */
 
+Answer *
+answer_make(Request *request)
+{
+    Answer *self = (Answer *)answer_type->tp_alloc(answer_type, 0);
+    if (self != NULL) {
+        self->request = (Request *)Py_NewRef((PyObject *)request);
+    }
+    return self;
+}
+
 static PyObject *
 Answer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -350,11 +360,7 @@ Answer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                         "the request has no span: start_request() begins one");
         return NULL;
     }
-    Answer *self = (Answer *)type->tp_alloc(type, 0);
-    if (self != NULL) {
-        self->request = (Request *)Py_NewRef(request);
-    }
-    return (PyObject *)self;
+    return (PyObject *)answer_make((Request *)request);
 }
 
 static int

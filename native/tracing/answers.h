@@ -23,6 +23,9 @@ answer_check(PyObject *object)
     return Py_IS_TYPE(object, answer_type);
 }
 
+/* Returns: new, or NULL with an exception set. */
+Answer *answer_make(Request *request);
+
 /* So many bytes of the body were sent, in one piece. */
 static inline void
 answer_add(Answer *self, Py_ssize_t size)

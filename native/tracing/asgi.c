@@ -63,6 +63,15 @@ decode(PyObject *bytes)
     return text;
 }
 
+int
+asgi_is_http(PyObject *scope)
+{
+    PyObject *type = get(scope, str_type); /* owned */
+    int is = PyErr_Occurred() ? -1 : is_text(type, "http");
+    Py_XDECREF(type);
+    return is;
+}
+
 PyObject *
 asgi_start(PyObject *module, PyObject *scope)
 {

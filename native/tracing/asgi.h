@@ -14,6 +14,10 @@ PyObject *asgi_message_to_send(Answer *answer, PyObject *message);
 int asgi_follow_sent(Answer *answer, PyObject *message);
 int asgi_follow_received(Answer *answer, PyObject *message);
 
+/* Returns: whether a scope is that of an HTTP request, or -1 with an exception set. May run Python
+   code: yes, where it is no dict. */
+int asgi_is_http(PyObject *scope);
+
 /* Python's functions: see module.c. */
 PyObject *asgi_start(PyObject *module, PyObject *scope);
 PyObject *asgi_sending(PyObject *module, PyObject *const *args, Py_ssize_t nargs);

@@ -1,10 +1,13 @@
 #include "asgi_exchange.h"
 #include "answers.h"
+#include "arguments.h"
 #include "asgi.h"
 #include "compat.h"
 #include "ports.h"
 #include "relays.h"
 #include "span_recording.h"
+
+static PyObject *str_app = NULL; /* owned */
 
 /* ---- What is sent and received -------------------------------------------------------- */
 
@@ -100,51 +103,122 @@ call_raised(Relay *self)
 }
 
 static const RelayActs CALLING = {.returned = call_returned, .raised = call_raised};
+static const RelayActs UNTRACED = {.returned = NULL};
 
-/* Calls the application in the scope of the request. Returns: what to await, new, or NULL with an
+enum { APP, SCOPE, RECEIVE, SEND, ARGUMENT_COUNT };
+
+/* Calls the application for a request that is in force. Returns: what to await, new, or NULL with an
    exception set. May run Python code: yes. */
 static PyObject *
-call_application(Answer *answer, PyObject *const *args)
+call_application(Answer *answer, PyObject *arguments)
 {
+    PyObject *given_receive = PyTuple_GET_ITEM(arguments, RECEIVE); /* borrowed */
     /* Owned. */
     PyObject *receive = span_is_open((Span *)answer->request->span)
-                            ? port_make(answer, args[2], call_receive)
-                            : Py_NewRef(args[2]); /* nothing is to be learned from it */
-    PyObject *send = receive != NULL ? port_make(answer, args[3], call_send) : NULL;
+                            ? port_make(answer, given_receive, call_receive)
+                            : Py_NewRef(given_receive); /* nothing is to be learned */
+    PyObject *send = receive != NULL
+                         ? port_make(answer, PyTuple_GET_ITEM(arguments, SEND), call_send)
+                         : NULL;
     PyObject *awaitable = NULL;
     if (send != NULL) {
-        PyObject *given[] = {args[1], receive, send};
-        awaitable = PyObject_Vectorcall(args[0], given, 3, NULL);
+        PyObject *given[] = {PyTuple_GET_ITEM(arguments, SCOPE), receive, send};
+        awaitable = PyObject_Vectorcall(PyTuple_GET_ITEM(arguments, APP), given, 3, NULL);
     }
-    PyObject *relay = awaitable != NULL
-                          ? relay_make(&CALLING, awaitable, (PyObject *)answer, NULL)
-                          : NULL;
     Py_XDECREF(receive);
     Py_XDECREF(send);
+    return awaitable;
+}
+
+/* Steals: awaitable; NULL: an exception is set. Returns: 0, or -1 with an exception set. */
+static int
+stand_for(Relay *self, PyObject *awaitable)
+{
+    int status = awaitable != NULL ? relay_stand_for(self, awaitable) : -1;
     Py_XDECREF(awaitable);
+    return status;
+}
+
+/* Calls the application as if we were not there, since ours has failed, as the exception says that is
+   set. Returns: 0, or -1 with an exception set. */
+static int
+step_aside(Relay *self)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1;
+    }
+    PyObject *helper = ((Wrapper *)self->owner)->helper; /* borrowed */
+    PyObject *trouble = PyErr_GetRaisedException();      /* owned */
+    PyObject *told = PyObject_CallOneArg(helper, trouble);
+    if (told == NULL) {
+        PyErr_WriteUnraisable(helper);
+    }
+    Py_XDECREF(told);
+    Py_DECREF(trouble);
+    self->acts = &UNTRACED;
+    PyObject *const *arguments = &PyTuple_GET_ITEM(self->subject, 0);
+    return stand_for(self,
+                     PyObject_Vectorcall(arguments[APP], arguments + SCOPE, 3, NULL));
+}
+
+static int
+begin_call(Relay *self)
+{
+    Request *request = /* owned */
+        (Request *)asgi_start(NULL, PyTuple_GET_ITEM(self->subject, SCOPE));
+    Answer *answer = request != NULL ? answer_make(request) : NULL; /* owned */
+    Py_XDECREF(request);
+    if (answer == NULL || answer_enter(answer) < 0) {
+        Py_XDECREF(answer);
+        return step_aside(self);
+    }
+    self->acts = &CALLING;
+    Py_SETREF(self->owner, (PyObject *)answer);
+    int status = stand_for(self, call_application(answer, self->subject));
+    if (status < 0) {
+        call_raised(self);
+    }
+    return status;
+}
+
+static const RelayActs BEGINNING = {.begin = begin_call};
+
+static Signature call_signature = {
+    .function = "__call__",
+    .required = 4,
+    .positional = 4,
+    .count = 4,
+    .names = {"self", "scope", "receive", "send"},
+};
+
+PyObject *
+asgi_call(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *given[MAXIMUM_PARAMETERS]; /* borrowed */
+    if (arguments_bind(&call_signature, args, PyVectorcall_NARGS(nargsf), kwnames,
+                       given) < 0) {
+        PyErr_Clear(); /* the original says what is wrong with them */
+        return wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    int is_http = asgi_is_http(given[1]);
+    if (is_http <= 0) {
+        return is_http < 0 ? NULL : wrapper_call_original(self, args, nargsf, kwnames);
+    }
+    /* Owned. */
+    PyObject *app = PyObject_GetAttr(given[0], str_app);
+    PyObject *subject =
+        app != NULL ? PyTuple_Pack(ARGUMENT_COUNT, app, given[1], given[2], given[3])
+                    : NULL;
+    PyObject *relay =
+        subject != NULL ? relay_make_later(&BEGINNING, (PyObject *)self, subject) : NULL;
+    Py_XDECREF(app);
+    Py_XDECREF(subject);
     return relay;
 }
 
-PyObject *
-asgi_exchange(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+int
+asgi_exchange_prepare(void)
 {
-    if (nargs != 5 || !answer_check(args[0])) {
-        PyErr_SetString(
-            PyExc_TypeError,
-            "asgi_exchange() takes an Answer, the application, and its arguments");
-        return NULL;
-    }
-    Answer *answer = (Answer *)args[0];
-    if (answer_enter(answer) < 0) {
-        return NULL;
-    }
-    PyObject *relay = call_application(answer, args + 1);
-    if (relay == NULL) {
-        PyObject *exception = PyErr_GetRaisedException(); /* owned */
-        if (answer_leave(answer, exception) < 0) {
-            PyErr_WriteUnraisable((PyObject *)answer);
-        }
-        PyErr_SetRaisedException(exception);
-    }
-    return relay;
+    str_app = PyUnicode_InternFromString("app");
+    return str_app != NULL ? 0 : -1;
 }

@@ -24,17 +24,15 @@ iterator_of(PyObject *awaitable)
 }
 
 PyObject *
-relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner, PyObject *subject)
+relay_make_later(const RelayActs *acts, PyObject *owner, PyObject *subject)
 {
-    PyObject *inner = iterator_of(awaitable); /* owned */
-    Relay *self = inner != NULL ? PyObject_GC_New(Relay, relay_type) : NULL;
+    Relay *self = PyObject_GC_New(Relay, relay_type);
     if (self == NULL) {
-        Py_XDECREF(inner);
         return NULL;
     }
     self->acts = acts;
-    self->stands_for = (PyTypeObject *)Py_NewRef(Py_TYPE(awaitable));
-    self->inner = inner;
+    self->stands_for = (PyTypeObject *)Py_NewRef(&PyCoro_Type);
+    self->inner = NULL;
     self->has_begun = false;
     self->is_over = false;
     self->owner = Py_NewRef(owner);
@@ -43,6 +41,28 @@ relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner, PyObject
     self->scope = NULL;
     PyObject_GC_Track(self);
     return (PyObject *)self;
+}
+
+int
+relay_stand_for(Relay *self, PyObject *awaitable)
+{
+    PyObject *inner = iterator_of(awaitable); /* owned, given away */
+    if (inner == NULL) {
+        return -1;
+    }
+    Py_SETREF(self->stands_for, (PyTypeObject *)Py_NewRef(Py_TYPE(awaitable)));
+    Py_XSETREF(self->inner, inner);
+    return 0;
+}
+
+PyObject *
+relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner, PyObject *subject)
+{
+    PyObject *self = relay_make_later(acts, owner, subject); /* owned */
+    if (self != NULL && relay_stand_for((Relay *)self, awaitable) < 0) {
+        Py_CLEAR(self);
+    }
+    return self;
 }
 
 int
@@ -91,6 +111,17 @@ end_raising(Relay *self)
     }
 }
 
+/* Raises what a coroutine, or a generator, raises that is over. */
+static void
+refuse(const Relay *self)
+{
+    if (self->stands_for == &PyGen_Type) {
+        PyErr_SetNone(PyExc_StopIteration);
+    } else {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    }
+}
+
 /* Returns: 0, or -1 with an exception set. May run Python code: yes. */
 static int
 begin_step(Relay *self)
@@ -108,8 +139,9 @@ static PySendResult
 Relay_am_send(Relay *self, PyObject *value, PyObject **result)
 {
     *result = NULL;
-    if (self->is_over) { /* which it says itself */
-        return PyIter_Send(self->inner, value, result);
+    if (self->is_over) {
+        refuse(self);
+        return PYGEN_ERROR;
     }
     if (begin_step(self) < 0) {
         return PYGEN_ERROR;
@@ -189,9 +221,36 @@ throw_into(PyObject *inner, PyObject *args)
     return yielded;
 }
 
+/* Raises the exception that `throw` is given: (exception), or (type, value, traceback). */
+static void
+raise_given(PyObject *args)
+{
+    PyObject *type, *value = NULL, *traceback = NULL; /* borrowed */
+    if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) {
+        return;
+    }
+    if (PyExceptionInstance_Check(type)) {
+        PyErr_SetObject((PyObject *)Py_TYPE(type), type);
+    } else if (PyExceptionClass_Check(type)) {
+        PyErr_SetObject(type, value);
+    } else {
+        PyErr_SetString(PyExc_TypeError, "exceptions must be classes or instances "
+                                         "deriving from BaseException");
+    }
+}
+
 static PyObject *
 Relay_throw(Relay *self, PyObject *args)
 {
+    if (self->inner == NULL) { /* it has not begun, and never will */
+        if (self->is_over) {
+            refuse(self);
+        } else {
+            self->is_over = true;
+            raise_given(args);
+        }
+        return NULL;
+    }
     if (self->is_over) {
         return throw_into(self->inner, args);
     }
@@ -220,6 +279,10 @@ Relay_throw(Relay *self, PyObject *args)
 static PyObject *
 Relay_close(Relay *self, PyObject *unused)
 {
+    if (self->inner == NULL) {
+        self->is_over = true;
+        Py_RETURN_NONE;
+    }
     PyObject *closed = PyObject_CallMethodNoArgs(self->inner, str_close); /* owned */
     if (self->is_over) {
         return closed;
@@ -253,7 +316,8 @@ static PyObject *
 Relay_getattro(Relay *self, PyObject *name)
 {
     PyObject *value = PyObject_GenericGetAttr((PyObject *)self, name);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+    if (value == NULL && self->inner != NULL &&
+        PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear();
         value = PyObject_GetAttr(self->inner, name);
     }
@@ -263,7 +327,9 @@ Relay_getattro(Relay *self, PyObject *name)
 static PyObject *
 Relay_repr(Relay *self)
 {
-    return PyObject_Repr(self->inner);
+    return self->inner != NULL ? PyObject_Repr(self->inner)
+                               : PyUnicode_FromFormat("<%s object at %p>",
+                                                      self->stands_for->tp_name, self);
 }
 
 static int

@@ -29,7 +29,7 @@ typedef struct RelayActs {
 struct Relay {
     PyObject_HEAD const RelayActs *acts;
     PyTypeObject *stands_for; /* owned: of what it is in the place of */
-    PyObject *inner;          /* owned: the iterator that is stepped */
+    PyObject *inner; /* owned: the iterator that is stepped; NULL until it begins */
     bool has_begun;
     bool is_over;
     PyObject *owner;   /* owned: the acts' */
@@ -42,6 +42,12 @@ struct Relay {
    Python code: yes. */
 PyObject *relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner,
                      PyObject *subject);
+
+/* The same, of a coroutine that there is not yet: `begin` has to say of which, by `relay_stand_for`. */
+PyObject *relay_make_later(const RelayActs *acts, PyObject *owner, PyObject *subject);
+
+/* Returns: 0, or -1 with an exception set. May run Python code: yes. */
+int relay_stand_for(Relay *self, PyObject *awaitable);
 
 /* For `enter`: puts `scope` in force. Steals: scope; NULL: an exception is set.
    Returns: 0, or -1 with an exception set. */

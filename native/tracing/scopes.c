@@ -268,10 +268,16 @@ Scope___exit__(Scope *self, PyObject *const *args, Py_ssize_t nargs)
     return Scope_leave(self, NULL);
 }
 
-static PyObject *
-Scope_is_outermost(Scope *self, void *unused)
+bool
+scope_is_outermost(const Scope *self)
 {
-    return PyBool_FromLong(self == outermost);
+    return self == outermost;
+}
+
+static PyObject *
+Scope_get_is_outermost(Scope *self, void *unused)
+{
+    return PyBool_FromLong(scope_is_outermost(self));
 }
 
 static PyMemberDef Scope_members[] = {
@@ -285,7 +291,7 @@ static PyMemberDef Scope_members[] = {
 };
 
 static PyGetSetDef Scope_getset[] = {
-    {"is_outermost", (getter)Scope_is_outermost, NULL, NULL, NULL},
+    {"is_outermost", (getter)Scope_get_is_outermost, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

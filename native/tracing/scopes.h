@@ -26,6 +26,9 @@ typedef struct Scope {
    always is one. May run Python code: no. */
 Scope *scope_current(void);
 
+/* Whether nothing is in force: it is the default. */
+bool scope_is_outermost(const Scope *self);
+
 /* Returns: a scope that is as what is in force here, not entered yet, new, or NULL with an exception
    set. */
 Scope *scope_copy(void);

@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextvars import Context, ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, final
@@ -374,14 +374,6 @@ def set_incoming_helpers(
     record_headers: Callable[[Span, str, Sequence[tuple[bytes, bytes]]], object] | None,
 ) -> None: ...
 def asgi_start(scope: MutableMapping[str, Any], /) -> _Request: ...
-def asgi_exchange(
-    answer: Answer,
-    app: Callable[..., Awaitable[None]],
-    scope: MutableMapping[str, Any],
-    receive: Callable[..., Awaitable[Any]],
-    send: Callable[..., Awaitable[None]],
-    /,
-) -> Awaitable[None]: ...
 def wsgi_start(environ: dict[str, Any], /) -> _Request: ...
 def wsgi_exchange(
     answer: Answer,
@@ -558,7 +550,7 @@ class Wrapper:
         original: Callable[..., Any],
         action: str,
         kind: int = ...,
-        helper: Callable[..., Any] | tuple[Any, ...] | str | Context | None = ...,
+        helper: Callable[..., Any] | tuple[Any, ...] | frozenset[str] | str | Context | None = ...,
         then: Callable[..., Any] | None = ...,
     ) -> Wrapper: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -464,7 +464,7 @@ def test_what_the_server_does_while_it_sends_is_not_the_request_s(trace: Trace) 
             started.append(asyncio.create_task(call(traced, scope_of("/second"))))
 
     async def main() -> None:
-        await traced(scope_of("/first"), None, send)  # type: ignore[arg-type] # it asks nothing
+        await traced(scope_of("/first"), None, send)
         await started[0]
 
     asyncio.run(main())

@@ -128,7 +128,7 @@ def visit(app: Application, method: str = "GET", **headers: str) -> None:
     async def send(message: Any) -> None:
         pass
 
-    asyncio.run(TracedApplication(app)(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(TracedApplication(app)(scope, None, send))
 
 
 def of_kind(trace: Trace, kind: str) -> Span:

@@ -8,9 +8,9 @@ import contextvars
 from typing import Any
 
 from asynchooks.integrations.beside import Beside
-from asynchooks.integrations.wrapping import with_arguments
+from asynchooks.integrations.wrapping import in_context_beside, with_arguments
 
-__all__ = ("base_of", "note_base", "noting_the_start")
+__all__ = ("base_of", "in_the_base", "note_base", "noting_the_start")
 
 # Of each server, by its configuration, which its lifespan and its connections know.
 _bases: Beside[contextvars.Context] = Beside()
@@ -24,6 +24,10 @@ def note_base(config: object) -> None:
 def base_of(config: object) -> contextvars.Context | None:
     """Where requests start; None where the server has started before us."""
     return _bases.get(config)
+
+
+# Of a method that may start a request, of what has the configuration as its `config`.
+in_the_base = in_context_beside("config", _bases)
 
 
 def _note(lifespan: Any, message: Any) -> None:

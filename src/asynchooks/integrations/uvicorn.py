@@ -9,22 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.integrations.lifespans import base_of, note_base, noting_the_start
-from asynchooks.integrations.wrapping import in_context, with_arguments
+from asynchooks.integrations.lifespans import in_the_base, note_base, noting_the_start
+from asynchooks.integrations.wrapping import with_arguments
 
 if TYPE_CHECKING:
-    import contextvars
-
     from asynchooks.integrations.wrapping import Wrap
 
 
 def _note(server: Any, *args: Any, **kwargs: Any) -> None:
     note_base(server.config)
-
-
-def _base(connection: Any, *args: Any) -> contextvars.Context | None:
-    """For the methods of a connection that may start a request."""
-    return base_of(connection.config)
 
 
 # Each module, and its class of connections.
@@ -38,6 +31,6 @@ _CONNECTIONS = (
 PATCHES: dict[str, Wrap] = {
     "uvicorn.server:Server.startup": with_arguments(_note),
     "uvicorn.lifespan.on:LifespanOn.send": noting_the_start,
-    **{f"{connection}.data_received": in_context(_base) for connection in _CONNECTIONS},
-    **{f"{connection}.on_response_complete": in_context(_base) for connection in _CONNECTIONS},
+    **{f"{connection}.data_received": in_the_base for connection in _CONNECTIONS},
+    **{f"{connection}.on_response_complete": in_the_base for connection in _CONNECTIONS},
 }

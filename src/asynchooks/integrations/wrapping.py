@@ -13,6 +13,8 @@ from asynchooks._binding import bind_argument
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from asynchooks.integrations.beside import Beside
+
     Wrap = Callable[[Any], Any]
 
 __all__ = (
@@ -20,6 +22,7 @@ __all__ = (
     "calling",
     "in_a_copy",
     "in_context",
+    "in_context_beside",
     "in_no_context",
     "in_the_outermost_context",
     "through",
@@ -35,6 +38,12 @@ def with_arguments(helper: Callable[..., tuple[tuple[Any, ...], dict[str, Any]] 
 def in_context(helper: Callable[..., contextvars.Context | None]) -> Wrap:
     """The call runs in a copy of what `helper(*args, **kwargs)` says; None: of no other context."""
     return partial(_native.Wrapper, action="context", helper=helper)
+
+
+def in_context_beside(attribute: str, contexts: Beside[contextvars.Context]) -> Wrap:
+    """The call runs in a copy of the context beside the first argument's attribute of this name.
+    The core finds it, for what every request comes by."""
+    return partial(_native.Wrapper, action="context", helper=(attribute, contexts.values))
 
 
 def calling(then: Callable[..., None]) -> Wrap:

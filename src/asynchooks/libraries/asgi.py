@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynchooks._native import (
-    asgi_exchange,
-    asgi_sending,
-    asgi_sent,
-    asgi_start,
-    record_tasks,
-)
+from asynchooks import _native
+from asynchooks._native import asgi_sending, asgi_sent, asgi_start, record_tasks
 from asynchooks._reporting import report_once
 from asynchooks.libraries.calls import fail, step_out
 from asynchooks.libraries.incoming import Answer
@@ -28,6 +23,15 @@ if TYPE_CHECKING:
 __all__ = ("TracedApplication",)
 
 
+def _report(exc: Exception) -> None:
+    report_once("asgi.start", "asynchooks could not record a request", exc_info=exc)
+
+
+def _serving_http(call: Any) -> Any:
+    """The core takes the requests of HTTP, without a frame of ours; `call` is given the rest."""
+    return _native.Wrapper(call, "asgi", helper=_report)
+
+
 class TracedApplication:
     """An ASGI application, each of whose calls for a request is a request of ours."""
 
@@ -38,25 +42,28 @@ class TracedApplication:
         # A server, or a test, may look at attributes of the application (app.state).
         return getattr(self.app, name)
 
+    @_serving_http
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
+        answer = _begin_websocket(scope)
         try:
-            request = asgi_start(scope)
-        except Exception:
-            report_once("asgi.start", "asynchooks could not record a request", exc_info=True)
-            await self.app(scope, receive, send)
-            return
-        answer = Answer(request)
-        try:
-            if scope["type"] == "http":
-                await asgi_exchange(answer, self.app, scope, receive, send)
-            else:
+            if answer is not None:
                 await _serve_websocket(answer, self.app, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
         except BaseException as exc:
             step_out(exc)
             raise
+
+
+def _begin_websocket(scope: Scope) -> Answer | None:
+    """None where the scope is of something else, or not to be understood."""
+    if scope["type"] != "websocket":
+        return None
+    try:
+        return Answer(asgi_start(scope))
+    except Exception as exc:
+        _report(exc)
+        return None
 
 
 async def _serve_websocket(

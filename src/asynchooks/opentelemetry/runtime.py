@@ -7,7 +7,6 @@ wherever it still is in force (see `Scope`).
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import opentelemetry.baggage
@@ -17,6 +16,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.context.context import _RuntimeContext
 from opentelemetry.trace.propagation import _SPAN_KEY
 
+from asynchooks import _native
 from asynchooks.opentelemetry.spans import api_span, our_span
 from asynchooks.tracing.current import current_span
 from asynchooks.tracing.scope import Scope, current_scope
@@ -40,7 +40,13 @@ def install(patches: Patches) -> None:
     module = opentelemetry.context
     context = RuntimeContext(module._RUNTIME_CONTEXT)
     patches.replace(module, "_RUNTIME_CONTEXT", context)
-    patches.wrap(module, "get_value", context.make_get_value)
+    patches.wrap(module, "get_value", _without_a_context)
+
+
+def _without_a_context(get_value: Any) -> Any:
+    """The API's function of this name, but that no context is made for it where the core knows what
+    it would hold: FastAPI asks four times a request for what nobody has set."""
+    return _native.Wrapper(get_value, "get_value", helper=_OURS)
 
 
 class RuntimeContext(_RuntimeContext):
@@ -62,24 +68,6 @@ class RuntimeContext(_RuntimeContext):
         if composed is None:
             scope.composed = (span, context)
         return context
-
-    def make_get_value(self, original: Any) -> Any:
-        """The API's function of this name, without a context that is made for it: FastAPI asks four
-        times a request for what nobody has set."""
-        outside = self._replaced.get_current
-
-        @functools.wraps(original)
-        def get_value(key: str, context: Context | None = None) -> object:
-            if context is not None:
-                return context.get(key)
-            scope = current_scope()
-            if scope.is_outermost:
-                return outside().get(key)
-            if key in _OURS:
-                return self.get_current().get(key)
-            return scope.attached.get(key) if scope.attached is not None else None
-
-        return get_value
 
     def attach(self, context: Context) -> Token[Context]:
         scope: Any = _Attached(context)
