@@ -54,7 +54,7 @@ TO_SILENCE = OURS._replace(
 )
 OPENTELEMETRY = Tracer(
     "opentelemetry",
-    ("opentelemetry-distro", "opentelemetry-exporter-otlp-proto-http"),
+    ("opentelemetry-distro==0.66b1", "opentelemetry-exporter-otlp-proto-http"),
     ("opentelemetry-instrument",),
     (
         ("OTEL_TRACES_EXPORTER", "otlp"),

@@ -1,4 +1,5 @@
 #include "otel_context.h"
+#include "arguments.h"
 #include "scopes.h"
 
 /* Returns: whether the original has to say it, or -1 with an exception set. */
@@ -27,18 +28,32 @@ look_up(const Scope *scope, PyObject *key)
     return value != NULL || PyErr_Occurred() ? value : Py_NewRef(Py_None);
 }
 
+static Signature signature = {
+    .function = "get_value",
+    .required = 1,
+    .positional = 2,
+    .count = 2,
+    .names = {"key", "context"},
+};
+
 PyObject *
 get_value(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) {
+    PyObject *given[MAXIMUM_PARAMETERS]; /* borrowed */
+    bool is_understood =
+        arguments_bind(&signature, args, PyVectorcall_NARGS(nargsf), kwnames, given) == 0;
+    if (!is_understood) {
+        PyErr_Clear(); /* the original says what is wrong with them */
+    }
+    if (!is_understood || (given[1] != NULL && given[1] != Py_None)) {
         return wrapper_call_original(self, args, nargsf, kwnames);
     }
     Scope *scope = scope_current(); /* owned */
     if (scope == NULL) {
         return NULL;
     }
-    int is_theirs = is_the_originals(self, scope, args[0]);
-    PyObject *value = is_theirs == 0  ? look_up(scope, args[0])
+    int is_theirs = is_the_originals(self, scope, given[0]);
+    PyObject *value = is_theirs == 0  ? look_up(scope, given[0])
                       : is_theirs > 0 ? wrapper_call_original(self, args, nargsf, kwnames)
                                       : NULL;
     Py_DECREF(scope);

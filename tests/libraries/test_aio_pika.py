@@ -11,6 +11,7 @@ import aio_pika
 import aio_pika.patterns
 import aio_pika.tools
 import pytest
+import taskiq
 from tests.libraries.jobs import check, of_kind, seen, senders_of, work
 
 from asynchooks.tracing import (
@@ -20,7 +21,7 @@ from asynchooks.tracing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from tests.libraries.conftest import Trace
 
@@ -216,3 +217,51 @@ def test_the_tasks_of_a_connection_are_no_part_of_the_request_that_opens_it(
     tasks = {span.name.rpartition(".")[2] for span in trace.spans if span.name.startswith("task ")}
     assert "handle" in tasks  # it was registered in the request
     assert tasks.isdisjoint(("_reader", "__reader", "__writer", "__heartbeat", "rpc", "connect"))
+
+
+class RabbitMQBroker(taskiq.AsyncBroker):
+    """As taskiq's brokers over queues are: it asks for one message after the other."""
+
+    def __init__(self, channel: Any, queue: Any) -> None:
+        super().__init__()
+        self.channel = channel
+        self.queue = queue
+
+    async def kick(self, message: taskiq.BrokerMessage) -> None:
+        await self.channel.default_exchange.publish(aio_pika.Message(message.message), "orders")
+
+    async def listen(self) -> AsyncGenerator[taskiq.AckableMessage, None]:
+        async with self.queue.iterator() as messages:
+            async for message in messages:
+                yield taskiq.AckableMessage(data=message.body, ack=message.ack)
+
+
+@pytest.mark.slow
+def test_a_task_of_taskiq_is_one_job(trace: Trace, rabbitmq: str) -> None:
+    async def main() -> Request:
+        async with rabbitmq_queue(rabbitmq) as (channel, queue):
+            broker = RabbitMQBroker(channel, queue)
+
+            @broker.task(task_name="work")
+            async def task(name: str) -> None:
+                work(name)
+
+            with trace.request("r42") as sender:
+                await task.kiq("a")
+                await task.kiq("b")
+            finish = asyncio.Event()
+            receiver = taskiq.receiver.receiver.Receiver(
+                broker, run_startup=False, max_async_tasks=2
+            )
+            listening = asyncio.create_task(receiver.listen(finish))
+            await wait_until_worked(2)
+            finish.set()
+            await listening
+            return sender
+
+    sender = asyncio.run(main())
+    jobs = of_kind(trace, SpanKind.CONSUMER)
+    assert [job.name for job in jobs] == ["process work"] * 2
+    assert {link.context.trace_id for job in jobs for link in job.links} == {
+        sender.span.context.trace_id
+    }

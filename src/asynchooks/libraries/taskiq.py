@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.calls import guarded
+from asynchooks.libraries.calls import guarded, unrecorded
 from asynchooks.libraries.jobs import headers_here, running, sending, start_job, start_sending
 
 if TYPE_CHECKING:
@@ -26,10 +26,13 @@ _QUEUE = "taskiq"
 def install(patches: Patches, module: ModuleType) -> None:
     patches.wrap(module.AsyncKicker, "kiq", _make_kiq)
     patches.wrap(module.AsyncKicker, "_prepare_message", _make_prepare_message)
-    patches.when_imported(
-        "taskiq.receiver.receiver",
-        lambda receiver: patches.wrap(receiver.Receiver, "run_task", _make_run_task),
-    )
+    patches.when_imported("taskiq.receiver.receiver", lambda module: _install(patches, module))
+
+
+def _install(patches: Patches, receiver: ModuleType) -> None:
+    patches.wrap(receiver.Receiver, "run_task", _make_run_task)
+    # A broker may ask a queue for what is one of these tasks: that is no job of its own.
+    patches.wrap(receiver.Receiver, "prefetcher", unrecorded)
 
 
 def _make_kiq(original: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from asynchooks.tracing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from tests.libraries.conftest import Trace
 
@@ -56,6 +57,27 @@ def test_values_are_attached_and_detached(connected: Trace) -> None:
     context.detach(inner)
     context.detach(token)
     assert context.get_current() == {}
+
+
+def test_a_value_is_asked_for_in_every_way(connected: Trace) -> None:
+    get: Any = context.get_value
+    other = Context({"key": "of another"})
+    with use_span(start_span("ours")):
+        ways: list[Callable[[], Any]] = [
+            lambda: get("key", None),
+            lambda: get(key="key", context=None),
+        ]
+        for ask in ways:
+            assert ask() is None
+            token = context.attach(context.set_value("key", "value"))
+            assert ask() == "value"
+            context.detach(token)
+        assert get("key", other) == get("key", context=other) == "of another"
+        with pytest.raises(TypeError, match="get_value"):
+            get()
+        with pytest.raises(TypeError, match="unhashable"):
+            get([])
+    assert inspect.isfunction(get)
 
 
 def test_values_stay_below_spans_of_ours(connected: Trace) -> None:
