@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,29 @@ def test_outside_of_a_request_a_format_works_all_the_same(trace: Trace) -> None:
     logger.remove(number)
     assert said == ["- alone\n"]
     assert trace.spans == []
+
+
+@pytest.mark.parametrize("enqueue", [False, True])
+def test_a_line_that_is_handed_on_to_logging_is_one_line(
+    trace: Trace, caplog: pytest.LogCaptureFixture, enqueue: bool
+) -> None:
+    class Propagate(logging.Handler):
+        """As loguru's documentation shows it."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            logging.getLogger(record.name).handle(record)
+
+    logger.remove()
+    number = logger.add(Propagate(), format="{message}", enqueue=enqueue)
+    with trace.request("r42") as request:
+        logger.warning("handed on")
+        logger.complete()
+    logger.remove(number)
+    (event,) = request.span.events
+    assert event.attributes["log.message"] == "handed on"
+    (record,) = (record for record in caplog.records if record.name == __name__)
+    assert vars(record)["request_id"] == "r42"
+    assert vars(record)["trace_id"] == request.trace_id
 
 
 def test_what_the_application_binds_or_patches_wins(

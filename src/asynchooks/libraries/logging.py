@@ -49,12 +49,23 @@ def _identify(logger: logging.Logger, record: logging.LogRecord) -> None:
     """Set the ids. A record may be handled twice, as by a queue, and the second time tells nothing
     new: one that is still to be recorded is known by the type of its ids."""
     fields = record.__dict__
-    is_new = fields.keys().isdisjoint(IDS) or any(
-        isinstance(fields.get(name, _NEW), PassedOn) for name in IDS
+    handed_on = _ids_of_loguru(fields)
+    is_new = handed_on is None and (
+        fields.keys().isdisjoint(IDS)
+        or any(isinstance(fields.get(name, _NEW), PassedOn) for name in IDS)
     )
-    for name, value in ids_of(current_span()).items():
+    for name, value in (handed_on or ids_of(current_span())).items():
         if name not in fields:
             fields[name] = PassedOn(value) if is_new else value
+
+
+def _ids_of_loguru(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """Those of a line that loguru hands on, as its documentation shows, maybe from a thread of its
+    own, and that was recorded there."""
+    extra = fields.get("extra")
+    if not isinstance(extra, dict) or not extra.keys() >= set(IDS):
+        return None
+    return {name: extra[name] for name in IDS}
 
 
 def _record(logger: logging.Logger, record: logging.LogRecord) -> None:
