@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "compat.h"
 #include "incoming.h"
+#include "names.h"
 #include "span_recording.h"
 
 #include <stddef.h>
@@ -441,10 +442,7 @@ static PyType_Spec Answer_spec = {
 int
 answers_add_type(PyObject *module)
 {
-    struct {
-        PyObject **place;
-        const char *text;
-    } names[] = {
+    const Name names[] = {
         {&str_status_code, "http.response.status_code"},
         {&str_size, "http.response.body.size"},
         {&str_chunks, "asynchooks.response.chunks"},
@@ -454,11 +452,8 @@ answers_add_type(PyObject *module)
         {&str_record_exception, "record_exception"},
         {&str_add_link, "add_link"},
     };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        *names[i].place = PyUnicode_InternFromString(names[i].text);
-        if (*names[i].place == NULL) {
-            return -1;
-        }
+    if (INTERN(names) < 0) {
+        return -1;
     }
     answer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Answer_spec, NULL);
     return answer_type != NULL ? PyModule_AddType(module, answer_type) : -1;

@@ -2,8 +2,7 @@
 #include "answers.h"
 #include "compat.h"
 #include "incoming.h"
-
-#include <string.h>
+#include "names.h"
 
 static const char HEADER[] = "x-request-id";
 
@@ -140,16 +139,8 @@ is_request_id(PyObject *header)
         return false;
     }
     PyObject *name = PySequence_Fast_GET_ITEM(header, 0); /* borrowed */
-    if (!PyBytes_Check(name) ||
-        PyBytes_GET_SIZE(name) != (Py_ssize_t)sizeof(HEADER) - 1) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(HEADER) - 1; i++) {
-        if (Py_TOLOWER(PyBytes_AS_STRING(name)[i]) != HEADER[i]) {
-            return false;
-        }
-    }
-    return true;
+    return PyBytes_Check(name) &&
+           name_equals(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), HEADER);
 }
 
 /* Adds the request's id to a list of headers, where it is not there. Returns: 0, or -1 with an
@@ -322,10 +313,7 @@ asgi_sent(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 int
 asgi_prepare(void)
 {
-    struct {
-        PyObject **place;
-        const char *text;
-    } names[] = {
+    const Name names[] = {
         {&str_type, "type"},
         {&str_method, "method"},
         {&str_path, "path"},
@@ -341,11 +329,8 @@ asgi_prepare(void)
         {&str_get, "GET"},
         {&str_http, "http"},
     };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        *names[i].place = PyUnicode_InternFromString(names[i].text);
-        if (*names[i].place == NULL) {
-            return -1;
-        }
+    if (INTERN(names) < 0) {
+        return -1;
     }
     no_headers = PyTuple_New(0);
     header_name = PyBytes_FromString(HEADER);

@@ -1,10 +1,9 @@
 #include "incoming.h"
 #include "arguments.h"
 #include "compat.h"
+#include "names.h"
 #include "random_ids.h"
 #include "span_recording.h"
-
-#include <string.h>
 
 /* An id comes from outside and goes into log lines and headers: visible ASCII, and not long. */
 #define MAXIMUM_REQUEST_ID 200
@@ -53,23 +52,8 @@ typedef struct Headers {
     bool carry_a_span; /* or baggage: one of them is a propagator's */
 } Headers;
 
-/* Whether a header has this name, which is in lower case. */
-static bool
-is_named(PyObject *header, const char *name, Py_ssize_t length)
-{
-    if (PyBytes_GET_SIZE(header) != length) {
-        return false;
-    }
-    const char *given = PyBytes_AS_STRING(header);
-    for (Py_ssize_t i = 0; i < length; i++) {
-        if (Py_TOLOWER(given[i]) != name[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-#define IS_NAMED(header, name) is_named(header, name, (Py_ssize_t)sizeof(name) - 1)
+#define IS_NAMED(header, name)                                                           \
+    name_equals(PyBytes_AS_STRING(header), PyBytes_GET_SIZE(header), name)
 
 static void
 read_header(Headers *found, PyObject *name, PyObject *value)
@@ -377,10 +361,7 @@ incoming_set_helpers(PyObject *module, PyObject *args, PyObject *kwargs)
 int
 incoming_prepare(void)
 {
-    struct {
-        PyObject **place;
-        const char *text;
-    } names[] = {
+    const Name names[] = {
         {&str_method, "http.request.method"},
         {&str_original_method, "http.request.method_original"},
         {&str_other, "_OTHER"},
@@ -395,11 +376,5 @@ incoming_prepare(void)
         {&str_client_address, "client.address"},
         {&str_user_agent, "user_agent.original"},
     };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        *names[i].place = PyUnicode_InternFromString(names[i].text);
-        if (*names[i].place == NULL) {
-            return -1;
-        }
-    }
-    return 0;
+    return INTERN(names);
 }

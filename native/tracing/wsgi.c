@@ -1,6 +1,7 @@
 #include "wsgi.h"
 #include "compat.h"
 #include "incoming.h"
+#include "names.h"
 
 #include <string.h>
 
@@ -243,18 +244,8 @@ is_request_id(PyObject *header)
     PyObject *name = PyTuple_Check(header) && PyTuple_GET_SIZE(header) == 2
                          ? PyTuple_GET_ITEM(header, 0)
                          : NULL; /* borrowed */
-    if (name == NULL || !PyUnicode_Check(name) ||
-        PyUnicode_GET_LENGTH(name) != (Py_ssize_t)sizeof(HEADER) - 1 ||
-        !PyUnicode_IS_ASCII(name)) {
-        return false;
-    }
-    const char *text = PyUnicode_DATA(name);
-    for (size_t i = 0; i < sizeof(HEADER) - 1; i++) {
-        if (Py_TOLOWER(text[i]) != HEADER[i]) {
-            return false;
-        }
-    }
-    return true;
+    return name != NULL && PyUnicode_Check(name) && PyUnicode_IS_ASCII(name) &&
+           name_equals(PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), HEADER);
 }
 
 /* Adds the request's id, where it is not there. Returns: 0, or -1 with an exception set. */
@@ -330,10 +321,7 @@ error:
 int
 wsgi_prepare(void)
 {
-    struct {
-        PyObject **place;
-        const char *text;
-    } names[] = {
+    const Name names[] = {
         {&str_request_method, "REQUEST_METHOD"},
         {&str_script_name, "SCRIPT_NAME"},
         {&str_path_info, "PATH_INFO"},
@@ -345,11 +333,8 @@ wsgi_prepare(void)
         {&str_url_scheme, "wsgi.url_scheme"},
         {&header_name, HEADER},
     };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        *names[i].place = PyUnicode_InternFromString(names[i].text);
-        if (*names[i].place == NULL) {
-            return -1;
-        }
+    if (INTERN(names) < 0) {
+        return -1;
     }
     for (int i = 0; i < KNOWN_COUNT; i++) {
         known_headers[i].interned = PyUnicode_InternFromString(known_headers[i].key);
