@@ -39,6 +39,7 @@ relay_make_later(const RelayActs *acts, PyObject *owner, PyObject *subject)
     self->subject = Py_XNewRef(subject);
     self->mark = NULL;
     self->scope = NULL;
+    self->weak_references = NULL;
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -363,6 +364,9 @@ Relay_dealloc(Relay *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    if (self->weak_references != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
     (void)Relay_clear(self);
     Py_CLEAR(self->inner);
     Py_CLEAR(self->stands_for);
@@ -382,6 +386,11 @@ static PyGetSetDef Relay_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyMemberDef Relay_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Relay, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot Relay_slots[] = {
     {Py_tp_doc, "In the place of a coroutine, another awaitable or a generator."},
     {Py_tp_getattro, Relay_getattro},
@@ -395,6 +404,7 @@ static PyType_Slot Relay_slots[] = {
     {Py_tp_dealloc, Relay_dealloc},
     {Py_tp_methods, Relay_methods},
     {Py_tp_getset, Relay_getset},
+    {Py_tp_members, Relay_members},
     {0, NULL},
 };
 

@@ -36,6 +36,7 @@ struct Relay {
     PyObject *subject; /* owned: the acts', or NULL */
     PyObject *mark;    /* owned: the acts', or NULL: what the first step has left */
     PyObject *scope;   /* owned: in force in this step, or NULL */
+    PyObject *weak_references;
 };
 
 /* Returns: a relay of `awaitable`, new, or NULL with an exception set. `subject` may be NULL. May run

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import traceback
 import types
+import weakref
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,7 @@ class TestACoroutineFunctionS:
         assert (made.__name__, made.__qualname__) == ("coroutine", "coroutine")
         assert made.cr_code is coroutine.__code__
         assert repr(made).startswith("<coroutine object coroutine at")
+        assert weakref.ref(made)() is made
         asyncio.run(made)
         assert inspect.getcoroutinestate(made) == inspect.CORO_CLOSED
         with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
