@@ -112,15 +112,16 @@ end_raising(Relay *self)
     }
 }
 
-/* Raises what a coroutine, or a generator, raises that is over. */
-static void
-refuse(const Relay *self)
+/* What a coroutine, or a generator, says that is over. */
+static PySendResult
+refuse(const Relay *self, PyObject **result)
 {
     if (self->stands_for == &PyGen_Type) {
-        PyErr_SetNone(PyExc_StopIteration);
-    } else {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        *result = Py_NewRef(Py_None);
+        return PYGEN_RETURN;
     }
+    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    return PYGEN_ERROR;
 }
 
 /* Returns: 0, or -1 with an exception set. May run Python code: yes. */
@@ -141,8 +142,7 @@ Relay_am_send(Relay *self, PyObject *value, PyObject **result)
 {
     *result = NULL;
     if (self->is_over) {
-        refuse(self);
-        return PYGEN_ERROR;
+        return refuse(self, result);
     }
     if (begin_step(self) < 0) {
         return PYGEN_ERROR;
@@ -244,12 +244,8 @@ static PyObject *
 Relay_throw(Relay *self, PyObject *args)
 {
     if (self->inner == NULL) { /* it has not begun, and never will */
-        if (self->is_over) {
-            refuse(self);
-        } else {
-            self->is_over = true;
-            raise_given(args);
-        }
+        self->is_over = true;
+        raise_given(args);
         return NULL;
     }
     if (self->is_over) {

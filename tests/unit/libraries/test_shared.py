@@ -193,6 +193,12 @@ class TestACoroutineFunctionS:
         assert ended == []
         made.close()
         assert inspect.getgeneratorstate(made) == inspect.GEN_CLOSED
+        assert list(made) == []
+
+        def delegate() -> Generator[Any, None, Any]:
+            return (yield from made)
+
+        assert list(delegate()) == []
         (span,) = ended
         assert span.attributes["error.type"] == "GeneratorExit"
 
