@@ -390,20 +390,17 @@ tell(Event event, unsigned int kind, uint64_t async_id, PyObject *const *args,
     return 0;
 }
 
-int
-hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource)
+/* Returns: as hooks_emit_init. May run Python code: yes. */
+static int
+tell_init(const Record *record, PyObject *type_name, PyObject *resource)
 {
     int status = 0;
-    unsigned int kind = record->kind;
-    if (!does_anyone_hear(EVENT_INIT, kind, record->async_id)) {
-        return 0;
-    }
     /* Owned. */
     PyObject *async_id = PyLong_FromUnsignedLongLong(record->async_id);
     PyObject *created_by = PyLong_FromUnsignedLongLong(record->created_by);
     if (async_id != NULL && created_by != NULL) {
         PyObject *args[] = {async_id, type_name, created_by, resource};
-        status = tell(EVENT_INIT, kind, record->async_id, args, 4);
+        status = tell(EVENT_INIT, record->kind, record->async_id, args, 4);
     } else {
         PyErr_Clear(); /* short of memory: untold, but the application goes on */
     }
@@ -413,14 +410,25 @@ hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resou
 }
 
 int
+hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource)
+{
+    return does_anyone_hear(EVENT_INIT, record->kind, record->async_id)
+               ? tell_init(record, type_name, resource)
+               : 0;
+}
+
+int
 hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
 {
-    PyObject *type = PyUnicode_InternFromString(type_name);
+    if (!does_anyone_hear(EVENT_INIT, record->kind, record->async_id)) {
+        return 0;
+    }
+    PyObject *type = PyUnicode_InternFromString(type_name); /* owned */
     if (type == NULL) {
         PyErr_Clear(); /* as above */
         return 0;
     }
-    int status = hooks_emit_init_named(record, type, resource);
+    int status = tell_init(record, type, resource);
     Py_DECREF(type);
     return status;
 }
