@@ -176,6 +176,9 @@ find(const Attributes *self, PyObject *key)
             return i;
         }
     }
+    if (PyUnicode_CHECK_INTERNED(key) && !self->has_other_keys) {
+        return self->count;
+    }
     for (uint32_t i = 0; i < self->count; i++) {
         PyObject *other = self->items[i].key;
         if (PyUnicode_GET_LENGTH(other) == PyUnicode_GET_LENGTH(key) &&
@@ -234,6 +237,7 @@ attributes_set(Attributes *self, PyObject *key, PyObject *value, uint32_t maximu
     } else {
         self->items[place] = (Attribute){clean_key, clean_value};
         self->count++;
+        self->has_other_keys |= !PyUnicode_CHECK_INTERNED(clean_key);
         clean_key = clean_value = NULL;
     }
 done:
@@ -299,7 +303,13 @@ attributes_copy(Attributes *self, const Attributes *from)
         items[i].key = Py_NewRef(from->items[i].key);
         items[i].value = Py_NewRef(from->items[i].value);
     }
-    *self = (Attributes){items, from->count, capacity, from->dropped};
+    *self = (Attributes){
+        .items = items,
+        .count = from->count,
+        .capacity = capacity,
+        .dropped = from->dropped,
+        .has_other_keys = from->has_other_keys,
+    };
     return 0;
 }
 

@@ -23,6 +23,7 @@ typedef struct Attributes {
     uint32_t count;
     uint32_t capacity;
     uint32_t dropped;
+    bool has_other_keys; /* some that are not interned, and may equal another one */
 } Attributes;
 
 /* How much a span, or a log record, may hold, at most. What is beyond is counted as dropped; a value is cut. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import subprocess
 import sys
 import weakref
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 # OpenTelemetry's default limits, and ours of values.
 MAXIMUM_ATTRIBUTES = MAXIMUM_EVENTS = MAXIMUM_LINKS = 128
 MAXIMUM_VALUE_LENGTH = 16 * 1024
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_keys_are_what_they_say_not_which_they_are(order: tuple[int, ...]) -> None:
+    """An interned one, and equal ones that are not."""
+    keys = ["db.name", "".join(["db", ".name"]), "".join(["db.", "name"])]
+    span = start_span("query")
+    span.set_attribute("other", 0)
+    for number in order:
+        span.set_attribute(keys[number], number)
+    assert span.attributes == {"other": 0, "db.name": order[-1]}
 
 
 def test_a_span_without_parent_begins_a_trace() -> None:
