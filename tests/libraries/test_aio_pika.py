@@ -249,14 +249,16 @@ def test_a_task_of_taskiq_is_one_job(trace: Trace, rabbitmq: str) -> None:
             with trace.request("r42") as sender:
                 await task.kiq("a")
                 await task.kiq("b")
-            finish = asyncio.Event()
-            receiver = taskiq.receiver.receiver.Receiver(
-                broker, run_startup=False, max_async_tasks=2
-            )
-            listening = asyncio.create_task(receiver.listen(finish))
-            await wait_until_worked(2)
-            finish.set()
-            await listening
+            receiver = taskiq.receiver.receiver.Receiver(broker, max_async_tasks=2)
+            takes_event = bool(inspect.signature(receiver.listen).parameters)  # a newer one
+            listen: Any = receiver.listen
+            listening = asyncio.create_task(listen(asyncio.Event()) if takes_event else listen())
+            async with asyncio.timeout(DEADLINE):
+                while len(of_kind(trace, SpanKind.CONSUMER)) < 2:
+                    await asyncio.sleep(0.01)
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
             return sender
 
     sender = asyncio.run(main())
