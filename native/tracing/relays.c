@@ -131,6 +131,7 @@ begin_step(Relay *self)
     if (!self->has_begun) {
         self->has_begun = true;
         if (self->acts->begin != NULL && self->acts->begin(self) < 0) {
+            self->is_over = true; /* there may be nothing to step */
             return -1;
         }
     }

@@ -448,6 +448,21 @@ def test_a_websocket_s_failure_after_the_handshake_is_no_status_of_it(trace: Tra
     assert span.status_description == "gone"
 
 
+def test_an_application_that_cannot_even_be_called_is_called_once(trace: Trace) -> None:
+    def app(scope: Any, receive: Any, send: Any) -> Any:
+        raise LookupError("at once")
+
+    async def send(message: Any) -> None: ...
+
+    made = TracedApplication(app)(scope_of(), send, send)
+    with pytest.raises(LookupError, match="at once"):
+        made.send(None)
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        made.send(None)
+    made.close()
+    assert server_span(trace).status_description == "at once"
+
+
 def test_what_the_server_does_while_it_sends_is_not_the_request_s(trace: Trace) -> None:
     """uvicorn begins the next request of a pipelined connection there, hypercorn a timer."""
     started: list[asyncio.Task[Any]] = []
