@@ -373,7 +373,7 @@ static const struct {
     {"pool_wait_steps", wait_for_pool_steps},
     {"route", route_handle},
     {"asgi", asgi_call},
-    {"get_value", get_value},
+    {"get_value", otel_get_value},
 };
 
 /* ---- The type ---------------------------------------------------------------------- */
@@ -402,6 +402,31 @@ is_beside(PyObject *helper)
            PyDict_Check(PyTuple_GET_ITEM(helper, 1));
 }
 
+/* Whether an act can do with a helper. */
+static bool
+takes_helper(Act act, PyObject *helper)
+{
+    if (act == call_in_span || act == call_in_span_steps) {
+        return call_takes_helper(helper);
+    }
+    if (act == wait_for_pool || act == wait_for_pool_steps) {
+        return wait_takes_helper(helper);
+    }
+    if (act == asgi_call) {
+        return PyCallable_Check(helper);
+    }
+    if (act == otel_get_value) {
+        return PyAnySet_Check(helper);
+    }
+    if (act == act_job) {
+        return PyContext_CheckExact(helper);
+    }
+    if (PyTuple_Check(helper)) {
+        return is_beside(helper);
+    }
+    return act != act_context || helper != Py_None;
+}
+
 static PyObject *
 Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -422,16 +447,7 @@ Wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
             act = ACTIONS[i].act;
         }
     }
-    if (act == NULL || kind < 0 || kind >= KIND_COUNT ||
-        (act == act_context && helper == Py_None) ||
-        (act == act_context && PyTuple_Check(helper) && !is_beside(helper)) ||
-        (act == act_job && !PyContext_CheckExact(helper)) ||
-        (act == asgi_call && !PyCallable_Check(helper)) ||
-        (act == get_value && !PyAnySet_Check(helper)) ||
-        ((act == call_in_span || act == call_in_span_steps) &&
-         !call_takes_helper(helper)) ||
-        ((act == wait_for_pool || act == wait_for_pool_steps) &&
-         !wait_takes_helper(helper))) {
+    if (act == NULL || kind < 0 || kind >= KIND_COUNT || !takes_helper(act, helper)) {
         PyErr_Format(PyExc_ValueError, "a wrapper has no action %s for kind %d", action,
                      kind);
         return NULL;

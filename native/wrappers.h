@@ -15,9 +15,8 @@ typedef PyObject *(*Act)(Wrapper *self, PyObject *const *args, size_t nargsf,
 
 struct Wrapper {
     PyObject_HEAD PyObject *original; /* owned */
-    PyObject *
-        helper; /* owned: a function, the name of an attribute, or what the act takes; or NULL */
-    PyObject *then; /* owned: a function or NULL */
+    PyObject *helper; /* owned: a function, or what else the act takes; or NULL */
+    PyObject *then;   /* owned: a function or NULL */
     PyObject *weak_references;
     vectorcallfunc vectorcall;
     Act act;

@@ -198,9 +198,9 @@ answer_finish(Answer *self)
 int
 answer_enter(Answer *self)
 {
-    Scope *scope = scope_of_request(self->request->span, self->request->baggage);
-    if (scope == NULL || scope_enter(scope) < 0) {
-        Py_XDECREF(scope);
+    Scope *scope = /* owned */
+        scope_entered(scope_of_request(self->request->span, self->request->baggage));
+    if (scope == NULL) {
         return -1;
     }
     Py_XSETREF(self->scope, scope);

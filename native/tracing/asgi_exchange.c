@@ -103,7 +103,7 @@ call_raised(Relay *self)
 }
 
 static const RelayActs CALLING = {.returned = call_returned, .raised = call_raised};
-static const RelayActs UNTRACED = {.returned = NULL};
+static const RelayActs UNTRACED = {0};
 
 enum { APP, SCOPE, RECEIVE, SEND, ARGUMENT_COUNT };
 

@@ -124,14 +124,12 @@ fail(Wrapper *self, Span *span, Arguments given)
 PyObject *
 call_unrecorded(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    Scope *scope = scope_suppressing(); /* owned */
-    if (scope == NULL || scope_enter(scope) < 0) {
-        Py_XDECREF(scope);
+    Scope *scope = scope_entered(scope_suppressing()); /* owned */
+    if (scope == NULL) {
         return NULL;
     }
     PyObject *result = wrapper_call_original(self, args, nargsf, kwnames);
-    scope_leave_keeping_exception(scope);
-    Py_DECREF(scope);
+    scope_exit(scope);
     return result;
 }
 
@@ -270,9 +268,5 @@ PyObject *
 call_unrecorded_steps(Wrapper *self, PyObject *const *args, size_t nargsf,
                       PyObject *kwnames)
 {
-    PyObject *steps = wrapper_call_original(self, args, nargsf, kwnames); /* owned */
-    PyObject *relay =
-        steps != NULL ? relay_make(&UNRECORDED, steps, (PyObject *)self, NULL) : NULL;
-    Py_XDECREF(steps);
-    return relay;
+    return relay_call(&UNRECORDED, self, args, nargsf, kwnames);
 }

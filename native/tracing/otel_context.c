@@ -37,7 +37,7 @@ static Signature signature = {
 };
 
 PyObject *
-get_value(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+otel_get_value(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyObject *given[MAXIMUM_PARAMETERS]; /* borrowed */
     bool is_understood =

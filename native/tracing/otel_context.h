@@ -8,7 +8,7 @@
 
 /* What the current scope holds beside ours. Outside of all scopes, of another context, and of the
    helper's keys, a set, the original says it. */
-PyObject *get_value(Wrapper *self, PyObject *const *args, size_t nargsf,
-                    PyObject *kwnames);
+PyObject *otel_get_value(Wrapper *self, PyObject *const *args, size_t nargsf,
+                         PyObject *kwnames);
 
 #endif

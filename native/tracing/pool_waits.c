@@ -100,9 +100,5 @@ PyObject *
 wait_for_pool_steps(Wrapper *self, PyObject *const *args, size_t nargsf,
                     PyObject *kwnames)
 {
-    PyObject *steps = wrapper_call_original(self, args, nargsf, kwnames); /* owned */
-    PyObject *relay =
-        steps != NULL ? relay_make(&WAITING, steps, (PyObject *)self, NULL) : NULL;
-    Py_XDECREF(steps);
-    return relay;
+    return relay_call(&WAITING, self, args, nargsf, kwnames);
 }

@@ -66,14 +66,25 @@ relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner, PyObject
     return self;
 }
 
+PyObject *
+relay_call(const RelayActs *acts, Wrapper *owner, PyObject *const *args, size_t nargsf,
+           PyObject *kwnames)
+{
+    PyObject *steps = wrapper_call_original(owner, args, nargsf, kwnames); /* owned */
+    PyObject *self =
+        steps != NULL ? relay_make(acts, steps, (PyObject *)owner, NULL) : NULL;
+    Py_XDECREF(steps);
+    return self;
+}
+
 int
 relay_enter_scope(Relay *self, Scope *scope)
 {
-    if (scope == NULL || scope_enter(scope) < 0) {
-        Py_XDECREF(scope);
+    Scope *entered = scope_entered(scope); /* owned */
+    if (entered == NULL) {
         return -1;
     }
-    Py_XSETREF(self->scope, (PyObject *)scope);
+    Py_XSETREF(self->scope, (PyObject *)entered);
     return 0;
 }
 
@@ -82,10 +93,7 @@ relay_leave_scope(Relay *self)
 {
     PyObject *scope = self->scope; /* owned */
     self->scope = NULL;
-    if (scope != NULL) {
-        scope_leave_keeping_exception((Scope *)scope);
-        Py_DECREF(scope);
-    }
+    scope_exit((Scope *)scope);
 }
 
 /* ---- Steps ---------------------------------------------------------------------------- */

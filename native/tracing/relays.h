@@ -8,6 +8,7 @@
 #include <Python.h>
 
 #include "scopes.h"
+#include "wrappers.h"
 
 typedef struct Relay Relay;
 
@@ -43,6 +44,11 @@ struct Relay {
    Python code: yes. */
 PyObject *relay_make(const RelayActs *acts, PyObject *awaitable, PyObject *owner,
                      PyObject *subject);
+
+/* Returns: a relay of what the wrapper's original makes of the arguments, which the wrapper owns; new, or
+   NULL with an exception set. May run Python code: yes. */
+PyObject *relay_call(const RelayActs *acts, Wrapper *owner, PyObject *const *args,
+                     size_t nargsf, PyObject *kwnames);
 
 /* The same, of a coroutine that there is not yet: `begin` has to say of which, by `relay_stand_for`. */
 PyObject *relay_make_later(const RelayActs *acts, PyObject *owner, PyObject *subject);

@@ -240,13 +240,26 @@ scope_leave(Scope *self)
     return 0;
 }
 
-void
-scope_leave_keeping_exception(Scope *self)
+Scope *
+scope_entered(Scope *scope)
 {
-    PyObject *raised = PyErr_GetRaisedException(); /* owned */
-    if (scope_leave(self) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
+    if (scope != NULL && scope_enter(scope) < 0) {
+        Py_CLEAR(scope);
     }
+    return scope;
+}
+
+void
+scope_exit(Scope *scope)
+{
+    if (scope == NULL) {
+        return;
+    }
+    PyObject *raised = PyErr_GetRaisedException(); /* owned */
+    if (scope_leave(scope) < 0) {
+        PyErr_WriteUnraisable((PyObject *)scope);
+    }
+    Py_DECREF(scope);
     PyErr_SetRaisedException(raised);
 }
 

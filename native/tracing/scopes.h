@@ -47,8 +47,13 @@ int scope_enter(Scope *self);
    code: yes (the end of what is let go). */
 int scope_leave(Scope *self);
 
-/* The same, where an exception may be set, which stays so; trouble is told of. */
-void scope_leave_keeping_exception(Scope *self);
+/* For a call or a step: puts a scope in force. Steals: scope; NULL: an exception is set. Returns: it,
+   owned, or NULL with an exception set. */
+Scope *scope_entered(Scope *scope);
+
+/* For the end of that: an exception that is set stays so, trouble is told of. Steals: scope, which may be
+   NULL. */
+void scope_exit(Scope *scope);
 
 /* Python's functions: see module.c. */
 PyObject *scopes_in(PyObject *module, PyObject *context);

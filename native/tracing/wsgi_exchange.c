@@ -41,24 +41,12 @@ finish(Answer *answer)
     PyErr_SetRaisedException(raised);
 }
 
-/* Returns: the scope of the request, in force, new, or NULL with an exception set. */
+/* Returns: the scope of the request, in force, owned, or NULL with an exception set. */
 static Scope *
 enter_scope(const Answer *answer)
 {
-    Scope *scope = /* owned */
-        scope_of_request(answer->request->span, answer->request->baggage);
-    if (scope != NULL && scope_enter(scope) < 0) {
-        Py_CLEAR(scope);
-    }
-    return scope;
-}
-
-/* Steals: scope. An exception that is set stays so. */
-static void
-leave_scope(Scope *scope)
-{
-    scope_leave_keeping_exception(scope);
-    Py_DECREF(scope);
+    return scope_entered(
+        scope_of_request(answer->request->span, answer->request->baggage));
 }
 
 /* Counts a piece of the body. Its length is the server's to judge. */
@@ -182,7 +170,7 @@ Body_iternext(Body *self)
         return NULL;
     }
     PyObject *data = take_next(self);
-    leave_scope(scope);
+    scope_exit(scope);
     if (data != NULL) {
         count(self->answer, data);
     }
@@ -205,7 +193,7 @@ close_given(Body *self)
     PyObject *closed = NULL;
     if (scope != NULL) {
         closed = PyObject_CallNoArgs(close);
-        leave_scope(scope);
+        scope_exit(scope);
     }
     Py_DECREF(close);
     return closed;
@@ -289,7 +277,7 @@ call_application(Answer *answer, PyObject *app, PyObject *environ, PyObject *giv
         if (body == NULL) {
             tell_failure(answer);
         }
-        leave_scope(scope);
+        scope_exit(scope);
     }
     Py_XDECREF(start);
     return body;
