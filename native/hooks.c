@@ -328,8 +328,8 @@ hears(const Hook *hook, Event event, unsigned int kind, uint64_t async_id)
            (hook->filter == NULL || hook->filter(event, async_id));
 }
 
-static bool
-does_anyone_hear(Event event, unsigned int kind, uint64_t async_id)
+bool
+hooks_is_heard(Event event, unsigned int kind, uint64_t async_id)
 {
     for (Py_ssize_t i = 0; current_list != NULL && i < current_list->count; i++) {
         if (hears(current_list->hooks[i], event, kind, async_id)) {
@@ -412,7 +412,7 @@ tell_init(const Record *record, PyObject *type_name, PyObject *resource)
 int
 hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resource)
 {
-    return does_anyone_hear(EVENT_INIT, record->kind, record->async_id)
+    return hooks_is_heard(EVENT_INIT, record->kind, record->async_id)
                ? tell_init(record, type_name, resource)
                : 0;
 }
@@ -420,7 +420,7 @@ hooks_emit_init_named(const Record *record, PyObject *type_name, PyObject *resou
 int
 hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
 {
-    if (!does_anyone_hear(EVENT_INIT, record->kind, record->async_id)) {
+    if (!hooks_is_heard(EVENT_INIT, record->kind, record->async_id)) {
         return 0;
     }
     PyObject *type = PyUnicode_InternFromString(type_name); /* owned */
@@ -436,7 +436,7 @@ hooks_emit_init(const Record *record, const char *type_name, PyObject *resource)
 int
 hooks_emit(Event event, uint64_t async_id, unsigned int kind)
 {
-    if (!does_anyone_hear(event, kind, async_id)) {
+    if (!hooks_is_heard(event, kind, async_id)) {
         return 0;
     }
     PyObject *outer = PyErr_GetRaisedException();

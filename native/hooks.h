@@ -36,6 +36,10 @@ hooks_want(Event event, unsigned int kind)
 /* To be called whenever the core was enabled or disabled. */
 void hooks_count_wishes(void);
 
+/* Whether somebody is to be told of an event of this one: a filter may say no where hooks_want() says
+   yes. */
+bool hooks_is_heard(Event event, unsigned int kind, uint64_t async_id);
+
 /* The emitters below keep an exception that is set as it is. A callback that raises is
    reported through sys.unraisablehook and its hook disabled; one whose hook was made with
    `raises` lets the exception out; what a signal handler raises inside one (interrupts.h)

@@ -358,7 +358,9 @@ int
 tasks_tell_settled(PyObject *task)
 {
     Record *record = records_find(task);
-    if (record == NULL || record->is_settled || !tasks_is_done(task)) {
+    if (record == NULL || record->is_settled ||
+        !hooks_is_heard(EVENT_SETTLED, record->kind, record->async_id) ||
+        !tasks_is_done(task)) {
         return 0;
     }
     record->is_settled = true;

@@ -415,6 +415,9 @@ takes_helper(Act act, PyObject *helper)
     if (act == asgi_call) {
         return PyCallable_Check(helper);
     }
+    if (act == route_handle) {
+        return route_takes_helper(helper);
+    }
     if (act == otel_get_value) {
         return PyAnySet_Check(helper);
     }

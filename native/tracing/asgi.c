@@ -39,13 +39,6 @@ get(PyObject *mapping, PyObject *key)
     return value;
 }
 
-static bool
-is_text(PyObject *value, const char *text)
-{
-    return value != NULL && PyUnicode_Check(value) &&
-           PyUnicode_CompareWithASCIIString(value, text) == 0;
-}
-
 /* ---- The scope ------------------------------------------------------------------------ */
 
 /* A query string is bytes. Steals: bytes, which may be NULL.
@@ -66,7 +59,7 @@ int
 asgi_is_http(PyObject *scope)
 {
     PyObject *type = get(scope, str_type); /* owned */
-    int is = PyErr_Occurred() ? -1 : is_text(type, "http");
+    int is = PyErr_Occurred() ? -1 : TEXT_IS(type, "http");
     Py_XDECREF(type);
     return is;
 }
@@ -85,7 +78,7 @@ asgi_start(PyObject *module, PyObject *scope)
     PyObject *server = get(scope, str_server);
     PyObject *client = get(scope, str_client);
     Request *request = NULL;
-    bool is_websocket = is_text(type, "websocket");
+    bool is_websocket = TEXT_IS(type, "websocket");
     method = is_websocket ? Py_NewRef(str_get) : get(scope, str_method);
     if (PyErr_Occurred()) {
         goto error;
@@ -126,8 +119,8 @@ error:
 static bool
 is_start(PyObject *type)
 {
-    return is_text(type, "http.response.start") || is_text(type, "websocket.accept") ||
-           is_text(type, "websocket.http.response.start");
+    return TEXT_IS(type, "http.response.start") || TEXT_IS(type, "websocket.accept") ||
+           TEXT_IS(type, "websocket.http.response.start");
 }
 
 /* Returns: whether a header is the request's id. */
@@ -173,6 +166,21 @@ status_of(PyObject *message)
     return PyErr_Occurred() ? -1 : (int)status;
 }
 
+/* Returns: a dict with what a message holds, new, or NULL with an exception set. May run Python code:
+   yes, where it is no dict. */
+static PyObject *
+copy(PyObject *message)
+{
+    if (PyDict_Check(message)) {
+        return PyDict_Copy(message);
+    }
+    PyObject *dict = PyDict_New(); /* owned */
+    if (dict != NULL && PyDict_Update(dict, message) < 0) {
+        Py_CLEAR(dict);
+    }
+    return dict;
+}
+
 /* Returns: the message with which an answer begins, with the request's id, new, or NULL with an
    exception set. The application's own message stays as it is. */
 static PyObject *
@@ -187,9 +195,8 @@ begin(Answer *answer, PyObject *message)
         goto error;
     }
     headers = given != NULL && given != Py_None ? PySequence_List(given) : PyList_New(0);
-    changed = headers != NULL ? PyDict_New() : NULL;
-    if (changed == NULL || PyDict_Update(changed, message) < 0 ||
-        answer_begin(answer, status, headers) < 0 ||
+    changed = headers != NULL ? copy(message) : NULL;
+    if (changed == NULL || answer_begin(answer, status, headers) < 0 ||
         add_request_id(headers, answer->request) < 0 ||
         PyDict_SetItem(changed, str_headers, headers) < 0) {
         Py_CLEAR(changed);
@@ -213,11 +220,12 @@ step_aside(PyObject *message)
 }
 
 PyObject *
-asgi_message_to_send(Answer *answer, PyObject *given)
+asgi_message_to_send(Answer *answer, PyObject *given, bool *is_body)
 {
     /* Owned. */
     PyObject *type = get(given, str_type);
     PyObject *message = NULL;
+    *is_body = TEXT_IS(type, "http.response.body");
     if (is_start(type)) {
         message = begin(answer, given);
     } else if (!PyErr_Occurred()) {
@@ -233,7 +241,7 @@ asgi_message_to_send(Answer *answer, PyObject *given)
 /* Counts a piece of the body, and ends with the last. Returns: 0, or -1 with an exception set. May
    run Python code: yes. */
 static int
-follow_body(Answer *answer, PyObject *message)
+count_body(Answer *answer, PyObject *message)
 {
     /* Owned. */
     PyObject *body = get(message, str_body);
@@ -258,15 +266,9 @@ error:
 }
 
 int
-asgi_follow_sent(Answer *answer, PyObject *message)
+asgi_follow_body(Answer *answer, PyObject *message)
 {
-    PyObject *type = get(message, str_type); /* owned */
-    int status = PyErr_Occurred() ? -1 : 0;
-    if (is_text(type, "http.response.body")) {
-        status = follow_body(answer, message);
-    }
-    Py_XDECREF(type);
-    return status < 0 && !step_aside(message) ? -1 : 0;
+    return count_body(answer, message) < 0 && !step_aside(message) ? -1 : 0;
 }
 
 int
@@ -274,7 +276,7 @@ asgi_follow_received(Answer *answer, PyObject *message)
 {
     PyObject *type = get(message, str_type); /* owned */
     int status = PyErr_Occurred() ? -1 : 0;
-    if (is_text(type, "http.disconnect")) {
+    if (TEXT_IS(type, "http.disconnect")) {
         status = answer_disconnect(answer);
     }
     Py_XDECREF(type);
@@ -296,18 +298,27 @@ check_arguments(PyObject *const *args, Py_ssize_t nargs)
 PyObject *
 asgi_sending(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
+    bool is_body;
     return check_arguments(args, nargs) < 0
                ? NULL
-               : asgi_message_to_send((Answer *)args[0], args[1]);
+               : asgi_message_to_send((Answer *)args[0], args[1], &is_body);
 }
 
 PyObject *
 asgi_sent(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    return check_arguments(args, nargs) < 0 ||
-                   asgi_follow_sent((Answer *)args[0], args[1]) < 0
-               ? NULL
-               : Py_NewRef(Py_None);
+    if (check_arguments(args, nargs) < 0) {
+        return NULL;
+    }
+    PyObject *type = get(args[1], str_type); /* owned */
+    int status = 0;
+    if (PyErr_Occurred()) {
+        status = step_aside(args[1]) ? 0 : -1;
+    } else if (TEXT_IS(type, "http.response.body")) {
+        status = asgi_follow_body((Answer *)args[0], args[1]);
+    }
+    Py_XDECREF(type);
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 int

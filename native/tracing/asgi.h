@@ -5,13 +5,14 @@
 
 #include "answers.h"
 
-/* Returns: the message to send in the place of this one, new, or NULL with an exception set, which is
+/* Says in `is_body` whether the message is a piece of a body, which is to be followed once it was sent.
+   Returns: the message to send in the place of this one, new, or NULL with an exception set, which is
    no Exception. May run Python code: yes. */
-PyObject *asgi_message_to_send(Answer *answer, PyObject *message);
+PyObject *asgi_message_to_send(Answer *answer, PyObject *message, bool *is_body);
 
-/* A message was sent, or has come. Return: 0, or -1 with an exception set, which is no Exception. May
-   run Python code: yes. */
-int asgi_follow_sent(Answer *answer, PyObject *message);
+/* A piece of a body was sent; a message has come. Return: 0, or -1 with an exception set, which is no
+   Exception. May run Python code: yes. */
+int asgi_follow_body(Answer *answer, PyObject *message);
 int asgi_follow_received(Answer *answer, PyObject *message);
 
 /* Returns: whether a scope is that of an HTTP request, or -1 with an exception set. May run Python

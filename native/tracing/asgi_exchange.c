@@ -6,27 +6,31 @@
 #include "ports.h"
 #include "relays.h"
 #include "span_recording.h"
+#include "task_spans.h"
 
 static PyObject *str_app = NULL; /* owned */
 
 /* ---- What is sent and received -------------------------------------------------------- */
 
-/* A server that begins the connection's next request while it sends, or a timer, does not do so for
-   this request. */
+/* A server that begins the connection's next request while it sends the last of this one does not do so
+   for this request. */
 static int
-enter_without_tasks(Relay *self)
+pause_task_spans(Relay *self)
 {
-    Scope *scope = scope_copy(); /* owned, given away */
-    if (scope != NULL) {
-        scope->records_tasks = false;
-    }
-    return relay_enter_scope(self, scope);
+    task_spans_pause();
+    return 0;
+}
+
+static void
+resume_task_spans(Relay *self)
+{
+    task_spans_resume();
 }
 
 static int
 sent(Relay *self, PyObject *result)
 {
-    return asgi_follow_sent((Answer *)self->owner, self->subject);
+    return asgi_follow_body((Answer *)self->owner, self->subject);
 }
 
 static int
@@ -36,7 +40,7 @@ received(Relay *self, PyObject *message)
 }
 
 static const RelayActs SENDING = {
-    .enter = enter_without_tasks, .leave = relay_leave_scope, .returned = sent};
+    .enter = pause_task_spans, .leave = resume_task_spans, .returned = sent};
 static const RelayActs RECEIVING = {.returned = received};
 
 /* ---- The server's `send` and `receive`, as the application is given them ------------------- */
@@ -49,16 +53,20 @@ call_send(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
     if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) { /* the server judges it */
         return PyObject_Vectorcall(self->function, args, nargsf, kwnames);
     }
-    PyObject *message = asgi_message_to_send(self->answer, args[0]); /* owned */
+    bool is_body;
+    PyObject *message = /* owned */
+        asgi_message_to_send(self->answer, args[0], &is_body);
     if (message == NULL) {
         return NULL;
     }
     PyObject *awaitable = PyObject_CallOneArg(self->function, message); /* owned */
-    PyObject *relay = awaitable != NULL ? relay_make(&SENDING, awaitable,
-                                                     (PyObject *)self->answer, args[0])
-                                        : NULL;
-    Py_XDECREF(awaitable);
     Py_DECREF(message);
+    if (awaitable == NULL || !is_body) { /* nothing follows from others */
+        return awaitable;
+    }
+    PyObject *relay =
+        relay_make(&SENDING, awaitable, (PyObject *)self->answer, args[0]);
+    Py_DECREF(awaitable);
     return relay;
 }
 

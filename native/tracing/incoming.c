@@ -29,18 +29,14 @@ static PyObject *str_server_port = NULL;
 static PyObject *str_client_address = NULL;
 static PyObject *str_user_agent = NULL;
 
-static const char *const METHODS[] = {"GET",  "POST",    "PUT",   "PATCH", "DELETE",
-                                      "HEAD", "OPTIONS", "TRACE", "QUERY", "CONNECT"};
-
 static bool
 is_known_method(PyObject *method)
 {
-    for (size_t i = 0; i < sizeof(METHODS) / sizeof(METHODS[0]); i++) {
-        if (PyUnicode_CompareWithASCIIString(method, METHODS[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return TEXT_IS(method, "GET") || TEXT_IS(method, "POST") || TEXT_IS(method, "PUT") ||
+           TEXT_IS(method, "PATCH") || TEXT_IS(method, "DELETE") ||
+           TEXT_IS(method, "HEAD") || TEXT_IS(method, "OPTIONS") ||
+           TEXT_IS(method, "TRACE") || TEXT_IS(method, "QUERY") ||
+           TEXT_IS(method, "CONNECT");
 }
 
 /* ---- Headers -------------------------------------------------------------------------- */

@@ -1,7 +1,5 @@
 #include "names.h"
 
-#include <string.h>
-
 int
 names_intern(const Name *names, size_t count)
 {

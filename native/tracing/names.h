@@ -6,6 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdbool.h>
+#include <string.h>
 
 typedef struct Name {
     PyObject **place; /* what is put there is owned */
@@ -16,6 +17,23 @@ typedef struct Name {
 int names_intern(const Name *names, size_t count);
 
 #define INTERN(names) names_intern(names, sizeof(names) / sizeof((names)[0]))
+
+/* Whether an object, or NULL, is a str of this text, which is ASCII. */
+static inline bool
+text_equals(PyObject *object, const char *text, size_t length)
+{
+    if (object == NULL || !PyUnicode_Check(object)) {
+        return false;
+    }
+    if (!PyUnicode_IS_COMPACT_ASCII(object)) { /* of a subclass, say */
+        return PyUnicode_CompareWithASCIIString(object, text) == 0;
+    }
+    return (size_t)PyUnicode_GET_LENGTH(object) == length &&
+           memcmp(PyUnicode_DATA(object), text, length) == 0;
+}
+
+/* Of a literal. */
+#define TEXT_IS(object, literal) text_equals(object, literal, sizeof(literal) - 1)
 
 /* Whether a header's name is `lower`, which is in lower case. */
 bool name_equals(const char *given, Py_ssize_t length, const char *lower);

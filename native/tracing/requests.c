@@ -2,6 +2,7 @@
 #include "arguments.h"
 #include "clock.h"
 #include "compat.h"
+#include "request_names.h"
 #include "roots.h"
 #include "scopes.h"
 #include "span_recording.h"
@@ -389,14 +390,18 @@ check_text(PyObject *value, const char *what)
 }
 
 int
-request_set_route(Request *self, PyObject *route)
+request_set_route(Request *self, PyObject *given)
 {
-    Py_XSETREF(self->route, Py_NewRef(route));
+    PyObject *route = text_of(given); /* owned, given away */
+    if (route == NULL) {
+        return -1;
+    }
+    Py_XSETREF(self->route, route);
     Span *span = (Span *)self->span; /* borrowed */
     if (span == NULL || !span_is_open(span)) {
         return 0;
     }
-    PyObject *name = PyUnicode_FromFormat("%U %U", self->method, route); /* owned */
+    PyObject *name = request_name(self->method, route); /* owned, given away */
     if (name == NULL) {
         return -1;
     }

@@ -14,6 +14,38 @@ extend_route(Request *request, PyObject *template)
     return status;
 }
 
+/* A helper (key, function) is asked only where the scope, the second argument, has the key. */
+enum { KEY, FUNCTION, PART_COUNT };
+
+bool
+route_takes_helper(PyObject *helper)
+{
+    if (PyTuple_CheckExact(helper)) {
+        return PyTuple_GET_SIZE(helper) == PART_COUNT &&
+               PyUnicode_CheckExact(PyTuple_GET_ITEM(helper, KEY)) &&
+               PyCallable_Check(PyTuple_GET_ITEM(helper, FUNCTION));
+    }
+    return PyUnicode_Check(helper) || PyCallable_Check(helper);
+}
+
+/* Returns: what the helper says, new; NULL where it says nothing, or with an exception set. May run
+   Python code: yes. */
+static PyObject *
+find_template(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (!PyTuple_CheckExact(self->helper)) {
+        return wrapper_ask(self, args, nargsf, kwnames);
+    }
+    if (PyVectorcall_NARGS(nargsf) > 1 && PyDict_Check(args[1])) {
+        int has_key = PyDict_Contains(args[1], PyTuple_GET_ITEM(self->helper, KEY));
+        if (has_key <= 0) {
+            return NULL;
+        }
+    }
+    return PyObject_Vectorcall(PyTuple_GET_ITEM(self->helper, FUNCTION), args, nargsf,
+                               kwnames);
+}
+
 /* Tells the request that is in force, if any. Trouble of ours is reported. May run Python code: yes. */
 static void
 tell_template(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -22,7 +54,7 @@ tell_template(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwn
     PyObject *request =
         span != NULL && span_check(span) ? ((Span *)span)->request : NULL; /* borrowed */
     PyObject *template =
-        request != NULL ? wrapper_ask(self, args, nargsf, kwnames) : NULL; /* owned */
+        request != NULL ? find_template(self, args, nargsf, kwnames) : NULL; /* owned */
     if (template != NULL && PyUnicode_Check(template)) {
         (void)extend_route((Request *)request, template);
     }

@@ -10,4 +10,7 @@
 PyObject *route_handle(Wrapper *self, PyObject *const *args, size_t nargsf,
                        PyObject *kwnames);
 
+/* Whether route_handle() can do with a helper. */
+bool route_takes_helper(PyObject *helper);
+
 #endif

@@ -19,11 +19,17 @@ task_spans_set(PyObject *module, PyObject *tasks)
     Py_RETURN_NONE;
 }
 
+static bool
+is_any_recorded(void)
+{
+    return spans_of_tasks != NULL && PyDict_GET_SIZE(spans_of_tasks) > 0;
+}
+
 /* Returns: the entry of a task, borrowed; NULL where there is none, or with an exception set. */
 static PyObject *
 find_entry(uint64_t async_id)
 {
-    if (spans_of_tasks == NULL || PyDict_GET_SIZE(spans_of_tasks) == 0) {
+    if (!is_any_recorded()) {
         return NULL;
     }
     PyObject *id = PyLong_FromUnsignedLongLong(async_id); /* owned */
@@ -41,10 +47,28 @@ task_spans_find(PyObject *inherited)
     return is_its ? Py_NewRef(PyTuple_GET_ITEM(entry, 0)) : NULL;
 }
 
+/* In this thread: how many calls are in force in which tasks get no span. */
+static _Thread_local int pauses = 0;
+
+void
+task_spans_pause(void)
+{
+    pauses++;
+}
+
+void
+task_spans_resume(void)
+{
+    pauses--;
+}
+
 /* Whether a task that is born here is to have a span: it belongs to a request that is recorded. */
 static bool
 is_to_have_a_span(void)
 {
+    if (pauses > 0) {
+        return false;
+    }
     Scope *scope = scope_current(); /* owned */
     bool is = scope != NULL && scope->records_tasks && !scope->is_suppressed &&
               scope->span != NULL && span_check(scope->span) &&
@@ -57,6 +81,9 @@ is_to_have_a_span(void)
 static bool
 concerns_spans(Event event, uint64_t async_id)
 {
+    if (event != EVENT_INIT && !is_any_recorded()) {
+        return false;
+    }
     PyObject *outer = PyErr_GetRaisedException(); /* owned */
     bool does = event == EVENT_INIT ? is_to_have_a_span() : find_entry(async_id) != NULL;
     PyErr_SetRaisedException(

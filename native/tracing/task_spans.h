@@ -14,6 +14,11 @@
    where it is not, or with an exception set. May run Python code: no. */
 PyObject *task_spans_find(PyObject *inherited);
 
+/* From one to the other, tasks that this thread creates get no span. They nest, and are for what takes no
+   step of a loop; what goes on over several has a scope that records no tasks. */
+void task_spans_pause(void);
+void task_spans_resume(void);
+
 /* Python's functions: see module.c. */
 PyObject *task_spans_set(PyObject *module, PyObject *tasks);
 PyObject *task_spans_hook(PyObject *module, PyObject *args);

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynchooks.libraries.routes import remembering_route
+from asynchooks.libraries.routes import remembering_route_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,7 +22,7 @@ SUPPORTED = ("0.100", "1")
 
 def install(patches: Patches, module: ModuleType) -> None:
     if "handle" in vars(module.APIRoute):
-        patches.wrap(module.APIRoute, "handle", remembering_route(_template_of))
+        patches.wrap(module.APIRoute, "handle", remembering_route_of("fastapi", _template_of))
 
 
 def _template_of(route: Any, scope: Any, *rest: Any) -> str | None:

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     # From the arguments of `handle`, a route and the scope first, to the template, or None.
     TemplateOf = Callable[..., str | None]
 
-__all__ = ("record_failure", "remembering_route")
+__all__ = ("record_failure", "remembering_route", "remembering_route_of")
 
 
-def remembering_route(template: str | TemplateOf) -> Callable[[Any], Any]:
-    """A wrapper of a route's `handle` that tells the request its template: an attribute of the
-    route, or what the function says. A mount comes before what is mounted there, and is its
-    prefix."""
+def remembering_route(template: str) -> Callable[[Any], Any]:
+    """A wrapper of a route's `handle` that tells the request its template: this attribute of the
+    route. A mount comes before what is mounted there, and is its prefix."""
+    return lambda original: _native.Wrapper(original, "route", helper=template)
+
+
+def remembering_route_of(key: str, template_of: TemplateOf) -> Callable[[Any], Any]:
+    """The same for a template that the function says, of requests whose scope has the key."""
 
     def make(original: Any) -> Any:
-        helper = template if isinstance(template, str) else partial(guarded, original, template)
+        helper = (key, partial(guarded, original, template_of))
         return _native.Wrapper(original, "route", helper=helper)
 
     return make
