@@ -45,8 +45,12 @@ PyObject *site_describe(uint16_t site);
    a dict; NULL: they have none. */
 void sites_set_describer(PyObject *function);
 
-/* Returns: a site's attributes as bytes of OTLP, made once, borrowed, or NULL where there are
-   none. Sets no exception. May run Python code: yes. */
-PyObject *site_attributes(uint16_t site);
+/* Makes a site's attributes as bytes of OTLP, where they are not made yet. Sets no exception. May run
+   Python code: yes. */
+void site_learn_attributes(uint16_t site);
+
+/* Returns: them, borrowed, or NULL where there are none, or nobody has learnt them. May run Python code:
+   no. */
+PyObject *site_known_attributes(uint16_t site);
 
 #endif

@@ -10,6 +10,8 @@
 /* A batch ends before it is larger, unless it is one record: what receivers take unless they are
    told otherwise (nginx: 1 MiB), and what is copied in less than 1 ms. */
 #define MAXIMUM_BATCH_BYTES (1000 * 1000)
+/* So many objects are encoded together. */
+#define MAXIMUM_UNWRITTEN 32
 /* What the scratch memory of the encoder may keep between two records. */
 #define MAXIMUM_SCRATCH (1024 * 1024)
 
@@ -32,13 +34,16 @@ struct ExportBuffer {
     PyObject *scope; /* owned: bytes, of records that have none of their own */
     Chunk *first;    /* owned */
     Chunk *last;
+    PyObject *unwritten[MAXIMUM_UNWRITTEN]; /* owned: they come after what is in the chunks */
+    const RecordActs *acts;                 /* theirs */
+    size_t unwritten_count;
     Wakeup *wakeup;
     size_t capacity; /* records */
     size_t byte_limit;
     size_t batch;     /* records, at most */
     size_t wake_at;   /* records that are enough to be taken */
     size_t bytes;     /* that wait */
-    uint64_t waiting; /* to be taken */
+    uint64_t written; /* records in the chunks */
     uint64_t in_flight;
     uint64_t ended; /* that came */
     uint64_t sent;
@@ -67,18 +72,47 @@ header_at(const Chunk *chunk, size_t place)
     return header;
 }
 
+/* Returns: how many records are to be taken. */
+static inline uint64_t
+waiting(const ExportBuffer *self)
+{
+    return self->written + self->unwritten_count;
+}
+
 static bool
 has_enough(const ExportBuffer *self)
 {
-    return self->waiting >= self->wake_at || self->bytes >= MAXIMUM_BATCH_BYTES;
+    return waiting(self) >= self->wake_at || self->bytes >= MAXIMUM_BATCH_BYTES;
 }
 
+/* Moves the objects that wait to `records`. Returns: how many; they are owned from there. */
+static size_t
+move_unwritten(ExportBuffer *self, PyObject **records)
+{
+    size_t count = self->unwritten_count;
+    memcpy(records, self->unwritten, count * sizeof(PyObject *));
+    self->unwritten_count = 0;
+    return count;
+}
+
+/* May run Python code: yes. */
+static void
+let_go_of(PyObject **records, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        Py_DECREF(records[i]);
+    }
+}
+
+/* May run Python code: yes. */
 static void
 forget_all(ExportBuffer *self)
 {
+    PyObject *records[MAXIMUM_UNWRITTEN]; /* owned */
+    size_t count = move_unwritten(self, records);
     Chunk *chunk = self->first;
     self->first = self->last = NULL;
-    self->waiting = 0;
+    self->written = 0;
     self->bytes = 0;
     while (chunk != NULL) {
         Chunk *next = chunk->next;
@@ -90,13 +124,17 @@ forget_all(ExportBuffer *self)
         PyMem_RawFree(chunk);
         chunk = next;
     }
+    for (size_t i = 0; i < count; i++) {
+        self->acts->forget(records[i]);
+    }
+    let_go_of(records, count);
 }
 
 /* Tells the thread that takes what there is. */
 static void
 tell_what_waits(ExportBuffer *self)
 {
-    atomic_store(&self->wakeup->since, self->waiting > 0 ? clock_monotonic_ns() : 0);
+    atomic_store(&self->wakeup->since, waiting(self) > 0 ? clock_monotonic_ns() : 0);
     atomic_store(&self->wakeup->is_full, has_enough(self));
 }
 
@@ -156,31 +194,25 @@ chunk_for(ExportBuffer *self, size_t size)
     return chunk;
 }
 
-/* Puts what is in the scratch memory at the end. Returns: 0, or -1 where there is no room. */
-static int
+/* Puts what is in the scratch memory at the end, or drops it where there is no room. `scope` may be
+   NULL: the buffer's own. */
+static void
 append(ExportBuffer *self, PyObject *scope)
 {
     size_t size = sizeof(Header) + scratch.size;
-    if (self->bytes + size > self->byte_limit) {
-        return -1;
-    }
-    Chunk *chunk = chunk_for(self, size);
+    bool has_room = !scratch.has_failed && self->bytes + size <= self->byte_limit;
+    Chunk *chunk = has_room ? chunk_for(self, size) : NULL;
     if (chunk == NULL) {
-        return -1;
+        self->dropped++;
+        return;
     }
-    Header header = {Py_NewRef(scope), scratch.size};
+    Header header = {Py_NewRef(scope != NULL ? scope : self->scope), scratch.size};
     char *place = chunk->bytes + chunk->used;
     memcpy(place, &header, sizeof(header));
     memcpy(place + sizeof(header), writer_bytes(&scratch), scratch.size);
     chunk->used += size;
     self->bytes += size;
-    self->waiting++;
-    if (self->waiting == 1 ||
-        (has_enough(self) && !atomic_load(&self->wakeup->is_full))) {
-        tell_what_waits(self);
-        wakeup_give(self->wakeup);
-    }
-    return 0;
+    self->written++;
 }
 
 /* ---- Adding -------------------------------------------------------------------------- */
@@ -204,7 +236,7 @@ export_buffer_admit(ExportBuffer *self)
 {
     ensure_own(self);
     self->ended++;
-    if (self->is_closed || self->waiting >= self->capacity) {
+    if (self->is_closed || waiting(self) >= self->capacity) {
         self->dropped++;
         return false;
     }
@@ -219,18 +251,58 @@ export_buffer_writer(void)
     return &scratch;
 }
 
-void
-export_buffer_add(ExportBuffer *self, PyObject *scope)
+/* After one was added. May run Python code: yes. */
+static void
+tell_of_one_more(ExportBuffer *self)
 {
-    if (scratch.has_failed || append(self, scope != NULL ? scope : self->scope) < 0) {
-        self->dropped++;
-    }
-    if (scratch.capacity > MAXIMUM_SCRATCH) {
-        writer_free(&scratch);
+    if (waiting(self) == 1 ||
+        (has_enough(self) && !atomic_load(&self->wakeup->is_full))) {
+        tell_what_waits(self);
+        wakeup_give(self->wakeup);
     }
     if (!self->is_attended) {
         ask_for_attention(self);
     }
+}
+
+static void
+keep_scratch_small(void)
+{
+    if (scratch.capacity > MAXIMUM_SCRATCH) {
+        writer_free(&scratch);
+    }
+}
+
+void
+export_buffer_add(ExportBuffer *self, PyObject *scope)
+{
+    append(self, scope);
+    keep_scratch_small();
+    tell_of_one_more(self);
+}
+
+/* Encodes the objects that wait. May run Python code: yes, once all of them are. */
+static void
+write_all(ExportBuffer *self)
+{
+    PyObject *records[MAXIMUM_UNWRITTEN]; /* owned */
+    size_t count = move_unwritten(self, records);
+    for (size_t i = 0; i < count; i++) {
+        append(self, self->acts->encode(records[i], export_buffer_writer()));
+    }
+    keep_scratch_small();
+    let_go_of(records, count);
+}
+
+void
+export_buffer_put(ExportBuffer *self, PyObject *record, const RecordActs *acts)
+{
+    self->acts = acts;
+    self->unwritten[self->unwritten_count++] = Py_NewRef(record);
+    if (self->unwritten_count == MAXIMUM_UNWRITTEN) {
+        write_all(self);
+    }
+    tell_of_one_more(self);
 }
 
 static bool
@@ -295,7 +367,7 @@ list_batch(const ExportBuffer *self, Taken *taken)
 static void
 drop_first(ExportBuffer *self, size_t count)
 {
-    self->waiting -= count;
+    self->written -= count;
     while (count > 0) {
         Chunk *chunk = self->first;
         Header header = header_at(chunk, chunk->read);
@@ -402,10 +474,11 @@ ExportBuffer_take(ExportBuffer *self, PyObject *resource)
         return NULL;
     }
     ensure_own(self);
-    if (self->waiting == 0) {
+    write_all(self);
+    if (self->written == 0) {
         Py_RETURN_NONE;
     }
-    size_t room = self->waiting < self->batch ? (size_t)self->waiting : self->batch;
+    size_t room = self->written < self->batch ? (size_t)self->written : self->batch;
     Taken *taken = PyMem_RawMalloc(room * sizeof(Taken));
     if (taken == NULL) {
         return PyErr_NoMemory();
@@ -479,7 +552,7 @@ ExportBuffer_close(ExportBuffer *self, PyObject *unused)
 {
     ensure_own(self);
     self->is_closed = true;
-    self->dropped += self->waiting;
+    self->dropped += waiting(self);
     forget_all(self);
     tell_what_waits(self);
     Py_RETURN_NONE;
@@ -492,7 +565,7 @@ ExportBuffer_stats(ExportBuffer *self, PyObject *unused)
     return Py_BuildValue("KKKK", (unsigned long long)self->ended,
                          (unsigned long long)self->sent,
                          (unsigned long long)self->dropped,
-                         (unsigned long long)(self->waiting + self->in_flight));
+                         (unsigned long long)(waiting(self) + self->in_flight));
 }
 
 /* ---- The type -------------------------------------------------------------------------- */
@@ -538,6 +611,9 @@ ExportBuffer_traverse(ExportBuffer *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->start);
+    for (size_t i = 0; i < self->unwritten_count; i++) {
+        Py_VISIT(self->unwritten[i]);
+    }
     return 0;
 }
 
@@ -545,6 +621,7 @@ static int
 ExportBuffer_clear(ExportBuffer *self)
 {
     Py_CLEAR(self->start);
+    forget_all(self);
     return 0;
 }
 
@@ -554,7 +631,6 @@ ExportBuffer_dealloc(ExportBuffer *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     (void)ExportBuffer_clear(self);
-    forget_all(self);
     Py_CLEAR(self->scope);
     if (self->wakeup != NULL) {
         wakeup_free(self->wakeup);

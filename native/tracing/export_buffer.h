@@ -1,5 +1,8 @@
 /* ExportBuffer: what was recorded, encoded, until a background thread takes it. Bounded: what does
-   not fit is dropped, and counted. There is one for spans, and one for log records. */
+   not fit is dropped, and counted. There is one for spans, and one for log records.
+
+   What comes as an object is encoded together with some that came before and after it: between two
+   requests an application puts the encoder out of the processor's caches. */
 
 #ifndef ASYNCHOOKS_EXPORT_BUFFER_H
 #define ASYNCHOOKS_EXPORT_BUFFER_H
@@ -25,6 +28,18 @@ Writer *export_buffer_writer(void);
 /* Adds what was written, of this scope or of the buffer's own (NULL), or counts it as dropped. Sets
    no exception. May run Python code: yes (the first one starts a thread). */
 void export_buffer_add(ExportBuffer *self, PyObject *scope);
+
+/* What a record that comes as an object is asked, once. Neither runs Python code. */
+typedef struct RecordActs {
+    /* Encodes it. Returns: its scope, borrowed, or NULL. */
+    PyObject *(*encode)(PyObject *record, Writer *writer);
+    /* Nobody will encode it. */
+    void (*forget)(PyObject *record);
+} RecordActs;
+
+/* Adds an object that was admitted, and no longer changes; it is encoded some records later, or when it
+   is taken. All of a buffer have the same acts. Sets no exception. May run Python code: yes. */
+void export_buffer_put(ExportBuffer *self, PyObject *record, const RecordActs *acts);
 
 /* Whether this is a thread that takes from one of the two. May run Python code: no. */
 bool export_buffers_own_thread(void);

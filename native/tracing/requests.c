@@ -71,12 +71,12 @@ request_has_child(const Request *self, uint64_t parent_id)
 
 /* ---- Its end --------------------------------------------------------------------------- */
 
-/* `held` is how often the request holds the span. */
+/* `held` is how often the request holds the span, beside the buffer that it may wait in. */
 static void
 let_go_of(Request *self, PyObject *object, Py_ssize_t held)
 {
     Span *span = (Span *)object;
-    if (Py_REFCNT(span) == held && !span->borrows_request &&
+    if (Py_REFCNT(span) == held + span->is_unwritten && !span->borrows_request &&
         span->request == (PyObject *)self) {
         span->borrows_request = true;
         Py_DECREF(self); /* not the last: the caller's */

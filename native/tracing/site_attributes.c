@@ -65,27 +65,28 @@ make_room(uint16_t site)
 }
 
 PyObject *
-site_attributes(uint16_t site)
+site_known_attributes(uint16_t site)
 {
-    if (site == SITE_UNKNOWN || describer == NULL) {
-        return NULL;
+    return site < encoded_count ? encoded[site] : NULL;
+}
+
+void
+site_learn_attributes(uint16_t site)
+{
+    if (site == SITE_UNKNOWN || describer == NULL ||
+        site_known_attributes(site) != NULL) {
+        return;
     }
-    if (site < encoded_count && encoded[site] != NULL) {
-        return encoded[site];
-    }
-    PyObject *bytes = encode(site);
+    PyObject *bytes = encode(site); /* owned */
     if (bytes == NULL) {
         PyErr_Clear(); /* memory is short: the span goes without, this time */
-        return NULL;
+        return;
     }
     if (site >= encoded_count && make_room(site) < 0) {
         Py_DECREF(bytes);
-        return NULL;
-    }
-    if (encoded[site] == NULL) { /* still: encoding may have run Python code */
+    } else if (encoded[site] == NULL) { /* still: encoding may have run Python code */
         encoded[site] = bytes;
     } else {
         Py_DECREF(bytes);
     }
-    return encoded[site];
 }

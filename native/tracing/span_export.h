@@ -5,8 +5,8 @@
 
 #include "spans.h"
 
-/* Encodes `span` for the buffer of spans, where there is one. Sets no exception. May run Python
-   code: yes. */
-void span_export(const Span *span);
+/* Hands `span`, which has ended, to the buffer of spans, where there is one. Sets no exception. May
+   run Python code: yes. */
+void span_export(Span *span);
 
 #endif

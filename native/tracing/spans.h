@@ -61,6 +61,7 @@ typedef struct Span {
     bool parent_is_remote;
     bool is_sampled;
     bool has_ended;
+    bool is_unwritten;    /* the buffer of spans holds it, to be encoded */
     bool borrows_request; /* it is not owned: see request_let_go() */
     bool is_foreign;      /* somebody else records it; for us it is over from the start */
 } Span;

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from asynchooks import _native
-from asynchooks.tracing import Span
+from asynchooks._native import Answer, start_request
+from asynchooks.tracing import Span, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,9 +105,10 @@ def test_it_is_bounded_in_bytes_too() -> None:
     buffer = make_buffer(capacity=1000, byte_limit=100_000)
     for _ in range(100):
         Span("large", attributes={"text": "x" * 10_000}).end()
-    ended, _, dropped, waiting = buffer.stats()
-    assert (ended, waiting) == (100, 9)
-    assert dropped == 91
+    taken = buffer.take(b"")  # has the last ones encoded
+    assert taken is not None
+    assert buffer.take(b"") is None
+    assert (taken[0], buffer.stats()) == (9, (100, 0, 91, 9))
 
 
 def test_a_batch_is_not_too_large_for_a_receiver() -> None:
@@ -119,6 +122,34 @@ def test_a_batch_is_not_too_large_for_a_receiver() -> None:
     assert sum(count for count, _ in sizes) == 41
     assert all(size < 3 * 1024 * 1024 + 100 for count, size in sizes if count > 1)
     assert sizes[-1][1] > 4_000_000
+
+
+@pytest.mark.parametrize("let_go", ["keep", "take", "close", "replace"])
+def test_what_waits_to_be_encoded_keeps_no_request_alive(let_go: str) -> None:
+    """Although a request and its spans know each other, no garbage collection is needed."""
+    buffer = make_buffer()
+    gc.disable()
+    try:
+        request = start_request(request_id="1", method="GET", path="/")
+        with Answer(request) as answer:
+            start_span("query").end()
+            if let_go == "take":
+                buffer.take(b"")
+            elif let_go == "close":
+                buffer.close()
+            elif let_go == "replace":
+                _native.set_span_buffer(None)
+                del buffer
+            answer.end()
+        gone = weakref.ref(request)
+        del request, answer
+        assert gone() is None
+    finally:
+        gc.enable()
+    if let_go == "keep":
+        taken = buffer.take(b"")
+        assert taken is not None
+        assert names(taken[1]) == ["query", "GET"]
 
 
 def test_start_is_called_where_nobody_attends() -> None:
