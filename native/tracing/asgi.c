@@ -136,23 +136,38 @@ is_request_id(PyObject *header)
            name_equals(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), HEADER);
 }
 
-/* Adds the request's id to a list of headers, where it is not there. Returns: 0, or -1 with an
-   exception set. */
-static int
-add_request_id(PyObject *headers, const Request *request)
+/* Returns: (name, id), new, or NULL with an exception set. */
+static PyObject *
+make_header(const Request *request)
 {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
-        if (is_request_id(PyList_GET_ITEM(headers, i))) {
-            return 0;
+    PyObject *id = PyUnicode_AsLatin1String(request->id); /* owned */
+    PyObject *header = id != NULL ? PyTuple_Pack(2, header_name, id) : NULL;
+    Py_XDECREF(id);
+    return header;
+}
+
+/* Returns: a list of the headers of a list or tuple and, where it is not among them, the request's id;
+   new, or NULL with an exception set. */
+static PyObject *
+with_request_id(PyObject *headers, const Request *request)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(headers);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (is_request_id(PySequence_Fast_GET_ITEM(headers, i))) {
+            return PySequence_List(headers);
         }
     }
-    /* Owned. */
-    PyObject *id = PyUnicode_AsLatin1String(request->id);
-    PyObject *header = id != NULL ? PyTuple_Pack(2, header_name, id) : NULL;
-    int status = header != NULL ? PyList_Append(headers, header) : -1;
-    Py_XDECREF(header);
-    Py_XDECREF(id);
-    return status;
+    PyObject *header = make_header(request); /* owned, given away */
+    PyObject *list = header != NULL ? PyList_New(count + 1) : NULL;
+    if (list == NULL) {
+        Py_XDECREF(header);
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(PySequence_Fast_GET_ITEM(headers, i)));
+    }
+    PyList_SET_ITEM(list, count, header);
+    return list;
 }
 
 /* Returns: the status of a message, 101 of a websocket that is accepted; or -1 with an exception
@@ -188,22 +203,25 @@ begin(Answer *answer, PyObject *message)
 {
     /* Owned. */
     PyObject *given = get(message, str_headers);
-    PyObject *headers = NULL;
-    PyObject *changed = NULL;
+    PyObject *headers = NULL, *sent = NULL, *changed = NULL;
     int status = PyErr_Occurred() ? -1 : status_of(message);
     if (status < 0) {
         goto error;
     }
-    headers = given != NULL && given != Py_None ? PySequence_List(given) : PyList_New(0);
-    changed = headers != NULL ? copy(message) : NULL;
-    if (changed == NULL || answer_begin(answer, status, headers) < 0 ||
-        add_request_id(headers, answer->request) < 0 ||
-        PyDict_SetItem(changed, str_headers, headers) < 0) {
+    headers = PySequence_Fast(given != NULL && given != Py_None ? given : no_headers,
+                              "headers are pairs of bytes");
+    if (headers == NULL || answer_begin(answer, status, headers) < 0) {
+        goto error;
+    }
+    sent = with_request_id(headers, answer->request);
+    changed = sent != NULL ? copy(message) : NULL;
+    if (changed != NULL && PyDict_SetItem(changed, str_headers, sent) < 0) {
         Py_CLEAR(changed);
     }
 error:
     Py_XDECREF(given);
     Py_XDECREF(headers);
+    Py_XDECREF(sent);
     return changed;
 }
 

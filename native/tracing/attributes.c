@@ -191,22 +191,40 @@ find(const Attributes *self, PyObject *key)
     return self->count;
 }
 
-/* Returns: 0, or -1 with MemoryError set. */
+/* Has `self` own its items, and room for so many. Returns: 0, or -1 with MemoryError set. */
 static int
-grow(Attributes *self, uint32_t maximum)
+make_room(Attributes *self, uint32_t capacity)
 {
-    uint32_t capacity = self->capacity > 0 ? self->capacity * 2 : FIRST_CAPACITY;
-    if (capacity > maximum) {
-        capacity = maximum;
-    }
-    Attribute *items = PyMem_Realloc(self->items, capacity * sizeof(Attribute));
+    PyObject *owner = self->owner; /* owned */
+    Attribute *items =
+        PyMem_Realloc(owner != NULL ? NULL : self->items, capacity * sizeof(Attribute));
     if (items == NULL) {
         (void)PyErr_NoMemory();
         return -1;
     }
+    for (uint32_t i = 0; owner != NULL && i < self->count; i++) {
+        items[i].key = Py_NewRef(self->items[i].key);
+        items[i].value = Py_NewRef(self->items[i].value);
+    }
     self->items = items;
     self->capacity = capacity;
+    self->owner = NULL;
+    Py_XDECREF(owner);
     return 0;
+}
+
+int
+attributes_reserve(Attributes *self, uint32_t count)
+{
+    return count > self->capacity ? make_room(self, count) : 0;
+}
+
+/* Makes room for one more, where there may be so many. Returns: 0, or -1 with MemoryError set. */
+static int
+grow(Attributes *self, uint32_t maximum)
+{
+    uint32_t capacity = self->capacity > 0 ? self->capacity * 2 : FIRST_CAPACITY;
+    return make_room(self, capacity < maximum ? capacity : maximum);
 }
 
 int
@@ -226,7 +244,10 @@ attributes_set(Attributes *self, PyObject *key, PyObject *value, uint32_t maximu
     }
     /* From here to the end no Python code runs. */
     uint32_t place = find(self, clean_key);
-    if (place < self->count) {
+    if (place < self->count && self->owner != NULL &&
+        make_room(self, self->capacity) < 0) {
+        status = -1;
+    } else if (place < self->count) {
         replaced = self->items[place].value;
         self->items[place].value = clean_value;
         clean_value = NULL;
@@ -289,28 +310,12 @@ attributes_update(Attributes *self, PyObject *mapping, uint32_t maximum)
     return status;
 }
 
-int
-attributes_copy(Attributes *self, const Attributes *from)
+void
+attributes_share(Attributes *self, const Attributes *from, PyObject *owner)
 {
-    uint32_t capacity =
-        from->count + FIRST_CAPACITY / 2; /* it will have a few of its own */
-    Attribute *items = PyMem_Malloc(capacity * sizeof(Attribute));
-    if (items == NULL) {
-        (void)PyErr_NoMemory();
-        return -1;
-    }
-    for (uint32_t i = 0; i < from->count; i++) {
-        items[i].key = Py_NewRef(from->items[i].key);
-        items[i].value = Py_NewRef(from->items[i].value);
-    }
-    *self = (Attributes){
-        .items = items,
-        .count = from->count,
-        .capacity = capacity,
-        .dropped = from->dropped,
-        .has_other_keys = from->has_other_keys,
-    };
-    return 0;
+    *self = *from;
+    self->capacity = from->count;
+    self->owner = Py_NewRef(owner);
 }
 
 bool
@@ -348,8 +353,13 @@ void
 attributes_clear(Attributes *self)
 {
     Attribute *items = self->items;
+    PyObject *owner = self->owner; /* owned */
     uint32_t count = self->count;
     *self = (Attributes){.dropped = self->dropped};
+    if (owner != NULL) {
+        Py_DECREF(owner);
+        return;
+    }
     for (uint32_t i = 0; i < count; i++) {
         Py_DECREF(items[i].key);
         Py_DECREF(items[i].value);

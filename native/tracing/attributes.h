@@ -19,7 +19,8 @@ typedef struct Attribute {
 
 /* All zero: none. */
 typedef struct Attributes {
-    Attribute *items; /* owned */
+    Attribute *items; /* owned, unless they are somebody else's */
+    PyObject *owner;  /* owned: whose they are, until one is set; or NULL */
     uint32_t count;
     uint32_t capacity;
     uint32_t dropped;
@@ -47,8 +48,11 @@ int attributes_set(Attributes *self, PyObject *key, PyObject *value, uint32_t ma
 /* Sets all of a mapping, or None. As above. */
 int attributes_update(Attributes *self, PyObject *mapping, uint32_t maximum);
 
-/* Makes `self`, which has none, have what `from` has. Returns: 0, or -1 with MemoryError set. */
-int attributes_copy(Attributes *self, const Attributes *from);
+/* Makes `self`, which has none, have what `from` has, which never changes as long as `owner` lives. */
+void attributes_share(Attributes *self, const Attributes *from, PyObject *owner);
+
+/* Makes room for so many. Returns: 0, or -1 with MemoryError set. */
+int attributes_reserve(Attributes *self, uint32_t count);
 
 /* Whether a key begins so. May run Python code: no. */
 bool attributes_have_prefix(const Attributes *self, const char *prefix);
@@ -56,7 +60,7 @@ bool attributes_have_prefix(const Attributes *self, const char *prefix);
 /* Returns: a dict, new, or NULL with an exception set. */
 PyObject *attributes_as_dict(const Attributes *self);
 
-/* Forgets all. May run Python code: yes. */
+/* Forgets all. May run Python code: no, but for that of the owner's end. */
 void attributes_clear(Attributes *self);
 
 /* Returns: `object` as an exact str, cut where it is longer than a value may be, new, or NULL with

@@ -115,6 +115,7 @@ start_below(QuerySpans *self, PyObject *parent, PyObject *key, PyObject *const *
         .kind = client_kind,
         .attributes = description->mapping,
         .described = &description->attributes,
+        .description = (PyObject *)description,
     };
     PyObject *span = start_span_below(parent, description->name, &options);
     Py_DECREF(description);

@@ -64,14 +64,16 @@ random_id(void)
     return id;
 }
 
+#define DIGITS 16
+
 PyObject *
 random_id_as_text(void)
 {
-    char digits[16];
+    PyObject *text = PyUnicode_New(DIGITS, 127);
     uint64_t id = random_id();
-    for (int i = 15; i >= 0; i--) {
-        digits[i] = "0123456789abcdef"[id & 15];
+    for (int i = DIGITS - 1; text != NULL && i >= 0; i--) {
+        PyUnicode_1BYTE_DATA(text)[i] = (Py_UCS1) "0123456789abcdef"[id & 15];
         id >>= 4;
     }
-    return PyUnicode_DecodeASCII(digits, sizeof(digits), NULL);
+    return text;
 }

@@ -11,6 +11,8 @@
 #include <structmember.h>
 
 #define FIRST_CAPACITY 4
+/* So many a server span has in the end. */
+#define USUAL_ATTRIBUTES 16
 
 PyTypeObject *request_type = NULL;
 
@@ -213,7 +215,8 @@ request_begin(const RequestOptions *options)
     Span *begun = (Span *)self->span; /* borrowed */
     if (!begun->is_sampled) {         /* a request has a time all the same */
         begun->start_time = clock_realtime_ns();
-    } else if (attributes_set(&begun->attributes, str_request_id, self->id,
+    } else if (attributes_reserve(&begun->attributes, USUAL_ATTRIBUTES) < 0 ||
+               attributes_set(&begun->attributes, str_request_id, self->id,
                               span_limits.attributes) < 0) {
         goto error;
     }

@@ -170,7 +170,8 @@ static int
 describe(Span *self, const SpanOptions *options)
 {
     if (options->described != NULL && self->attributes.count == 0) {
-        return attributes_copy(&self->attributes, options->described);
+        attributes_share(&self->attributes, options->described, options->description);
+        return 0;
     }
     return attributes_update(&self->attributes, options->attributes,
                              span_limits.attributes);

@@ -73,6 +73,7 @@ typedef struct SpanOptions {
     PyObject *request;
     PyObject *attributes;
     const Attributes *described; /* what `attributes` says, made clean already */
+    PyObject *description;       /* whose that is */
     PyObject *start_time;
     PyObject *scope;
     PyObject *context; /* a SpanContext: of a span that somebody else records */
