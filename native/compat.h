@@ -20,10 +20,10 @@ static inline PyObject *
 PyErr_GetRaisedException(void)
 {
     PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    if (type == NULL) {
+    if (PyErr_Occurred() == NULL) {
         return NULL;
     }
+    PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     if (traceback != NULL) {
         PyException_SetTraceback(value, traceback);
@@ -38,7 +38,9 @@ static inline void
 PyErr_SetRaisedException(PyObject *exception)
 {
     if (exception == NULL) {
-        PyErr_Clear();
+        if (PyErr_Occurred() != NULL) {
+            PyErr_Clear();
+        }
         return;
     }
     PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception,
@@ -77,6 +79,16 @@ unicode_ready(PyObject *text)
 
 #if PY_VERSION_HEX < 0x030d0000
 #define Py_IsFinalizing _Py_IsFinalizing
+
+/* Returns: 1, with a new reference to what lives; or 0, with NULL. */
+static inline int
+PyWeakref_GetRef(PyObject *reference, PyObject **object)
+{
+    PyObject *found = PyWeakref_GET_OBJECT(reference); /* borrowed */
+    *object = found != Py_None ? Py_NewRef(found) : NULL;
+    return *object != NULL;
+}
+
 #endif
 
 #endif

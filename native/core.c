@@ -53,11 +53,11 @@ live_forget_all(void)
 PyObject *
 leave_context(PyObject *context, PyObject *result)
 {
-    PyObject *exception = PyErr_GetRaisedException(); /* owned */
+    PyObject *exception = result == NULL ? PyErr_GetRaisedException() : NULL; /* owned */
     if (PyContext_Exit(context) < 0) {
         Py_CLEAR(result);
         Py_XDECREF(exception);
-    } else {
+    } else if (exception != NULL) {
         PyErr_SetRaisedException(exception);
     }
     return result;

@@ -36,7 +36,7 @@ static HookList *next_list = NULL; /* NULL: no change waits */
 static _Thread_local int telling_depth = 0;
 
 uint32_t hooks_wanted[EVENT_COUNT];
-bool hooks_hear_steps = false;
+uint32_t hooks_steps_heard = 0;
 void (*hooks_wanted_changed)(void) = NULL;
 
 static bool are_hooks_muted = false;
@@ -89,8 +89,8 @@ hooks_count_wishes(void)
             }
         }
     }
-    hooks_hear_steps = (hooks_wanted[EVENT_BEFORE] | hooks_wanted[EVENT_AFTER] |
-                        hooks_wanted[EVENT_SETTLED]) != 0;
+    hooks_steps_heard = hooks_wanted[EVENT_BEFORE] | hooks_wanted[EVENT_AFTER] |
+                        (hooks_wanted[EVENT_SETTLED] & KIND_BIT(KIND_TASK));
     if (hooks_wanted_changed != NULL) {
         hooks_wanted_changed();
     }

@@ -24,8 +24,9 @@ typedef bool (*HookFilter)(Event event, uint64_t async_id);
    disabled. */
 extern uint32_t hooks_wanted[EVENT_COUNT];
 
-/* Whether some enabled hook wants to hear of before, after or settled, of any kind. */
-extern bool hooks_hear_steps;
+/* The kinds of whose steps, or as what they end, some enabled hook wants to hear: before and after, and
+   settled of tasks. */
+extern uint32_t hooks_steps_heard;
 
 static inline bool
 hooks_want(Event event, unsigned int kind)

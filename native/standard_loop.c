@@ -58,8 +58,9 @@ ready_of(PyObject *loop)
         has_method(loop, str_check_closed, check_function)) {
         ready = PyObject_GetAttr(loop, str_ready);
     }
-    PyErr_Clear();
-    if (ready != NULL && !Py_IS_TYPE(ready, deque_type)) {
+    if (ready == NULL) {
+        PyErr_Clear();
+    } else if (!Py_IS_TYPE(ready, deque_type)) {
         Py_CLEAR(ready);
     }
     return ready;

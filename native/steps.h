@@ -44,7 +44,7 @@ int step_tell_hooks(Step *step, Event event);
 static inline int
 step_tell(Step *step, Event event)
 {
-    return hooks_hear_steps ? step_tell_hooks(step, event) : 0;
+    return hooks_steps_heard & KIND_BIT(step->kind) ? step_tell_hooks(step, event) : 0;
 }
 
 /* What was called in the step has given `result`, NULL for an exception: tells after, and ends

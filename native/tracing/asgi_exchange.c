@@ -64,8 +64,7 @@ call_send(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
     if (awaitable == NULL || !is_body) { /* nothing follows from others */
         return awaitable;
     }
-    PyObject *relay =
-        relay_make(&SENDING, awaitable, (PyObject *)self->answer, args[0]);
+    PyObject *relay = relay_make(&SENDING, awaitable, (PyObject *)self->answer, args[0]);
     Py_DECREF(awaitable);
     return relay;
 }

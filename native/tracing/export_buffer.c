@@ -34,8 +34,9 @@ struct ExportBuffer {
     PyObject *scope; /* owned: bytes, of records that have none of their own */
     Chunk *first;    /* owned */
     Chunk *last;
-    PyObject *unwritten[MAXIMUM_UNWRITTEN]; /* owned: they come after what is in the chunks */
-    const RecordActs *acts;                 /* theirs */
+    PyObject
+        *unwritten[MAXIMUM_UNWRITTEN]; /* owned: they come after what is in the chunks */
+    const RecordActs *acts;            /* theirs */
     size_t unwritten_count;
     Wakeup *wakeup;
     size_t capacity; /* records */

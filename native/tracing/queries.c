@@ -10,6 +10,7 @@
    different ones it begins anew: the memory of them must stay small. */
 #define MAXIMUM_TEXT 2048
 #define MAXIMUM_KNOWN 1024
+#define MAXIMUM_PLACES 64
 
 /* ---- Description: what is said of a statement, at a place --------------------------------- */
 
@@ -73,18 +74,22 @@ make_description(PyObject *said)
 typedef struct QuerySpans {
     PyObject_HEAD PyObject *describe; /* owned: a function */
     PyObject *read;                   /* owned: a function, or NULL */
-    PyObject *known;                  /* owned: a dict of (text, place) to Description */
+    PyObject *locate;                 /* owned: a function, or NULL */
+    /* Owned. */
+    PyObject *known;  /* a dict to Description, of a text, or of it and its place */
+    PyObject *places; /* a dict of (namespace, address, port) to such a dict of texts */
+    PyObject *owners; /* a dict of an id to an Owner */
     vectorcallfunc vectorcall;
 } QuerySpans;
 
 static PyObject *client_kind = NULL; /* owned */
 
-/* Returns: new, or NULL with an exception set. `key` and `arguments` (text, namespace, address, port)
-   are the statement and its place. May run Python code: yes. */
+/* Returns: new, or NULL with an exception set. `arguments` (text, namespace, address, port) are the
+   statement and its place, `key` is what it is in `known` by. May run Python code: yes. */
 static Description *
-describe(QuerySpans *self, PyObject *key, PyObject *const *arguments)
+describe(QuerySpans *self, PyObject *known, PyObject *key, PyObject *const *arguments)
 {
-    PyObject *found = PyDict_GetItemWithError(self->known, key); /* borrowed */
+    PyObject *found = PyDict_GetItemWithError(known, key); /* borrowed */
     if (found != NULL || PyErr_Occurred()) {
         return (Description *)Py_XNewRef(found);
     }
@@ -94,10 +99,10 @@ describe(QuerySpans *self, PyObject *key, PyObject *const *arguments)
     if (description == NULL || PyUnicode_GET_LENGTH(arguments[0]) > MAXIMUM_TEXT) {
         return description;
     }
-    if (PyDict_GET_SIZE(self->known) >= MAXIMUM_KNOWN) {
-        PyDict_Clear(self->known);
+    if (PyDict_GET_SIZE(known) >= MAXIMUM_KNOWN) {
+        PyDict_Clear(known);
     }
-    if (PyDict_SetItem(self->known, key, (PyObject *)description) < 0) {
+    if (PyDict_SetItem(known, key, (PyObject *)description) < 0) {
         Py_CLEAR(description);
     }
     return description;
@@ -105,9 +110,10 @@ describe(QuerySpans *self, PyObject *key, PyObject *const *arguments)
 
 /* Returns: a span below `parent`, new, or NULL with an exception set. May run Python code: yes. */
 static PyObject *
-start_below(QuerySpans *self, PyObject *parent, PyObject *key, PyObject *const *arguments)
+start_below(QuerySpans *self, PyObject *parent, PyObject *known, PyObject *key,
+            PyObject *const *arguments)
 {
-    Description *description = describe(self, key, arguments); /* owned */
+    Description *description = describe(self, known, key, arguments); /* owned */
     if (description == NULL) {
         return NULL;
     }
@@ -136,7 +142,8 @@ QuerySpans_start(QuerySpans *self, PyObject *const *args, Py_ssize_t nargs)
         return parent;
     }
     PyObject *key = PyTuple_Pack(4, args[0], args[1], args[2], args[3]); /* owned */
-    PyObject *span = key != NULL ? start_below(self, parent, key, args) : NULL;
+    PyObject *span =                                                     /* owned */
+        key != NULL ? start_below(self, parent, self->known, key, args) : NULL;
     Py_XDECREF(key);
     Py_DECREF(parent);
     return span;
@@ -156,7 +163,7 @@ start_said(QuerySpans *self, PyObject *parent, PyObject *said)
                      "read() said %R, expected (text, namespace, address, port)", said);
         return NULL;
     }
-    return start_below(self, parent, said, &PyTuple_GET_ITEM(said, 0));
+    return start_below(self, parent, self->known, said, &PyTuple_GET_ITEM(said, 0));
 }
 
 /* Of (owner, text, ...), of a database that is nowhere. Returns: as above. */
@@ -168,13 +175,121 @@ start_second(QuerySpans *self, PyObject *parent, PyObject *const *args, size_t n
     }
     PyObject *nowhere = PyUnicode_New(0, 0); /* owned: the empty str, there once */
     PyObject *arguments[] = {args[1], nowhere, nowhere, Py_None};
-    PyObject *span =
-        nowhere != NULL ? start_below(self, parent, args[1], arguments) : NULL;
+    PyObject *span = nowhere != NULL
+                         ? start_below(self, parent, self->known, args[1], arguments)
+                         : NULL;
     Py_XDECREF(nowhere);
     return span;
 }
 
-/* As what begins the span of a driver's method. */
+/* ---- Owners: connections that stay where they are ------------------------------------------- */
+
+/* An owner: a weak reference to it, since another may be made where it was; its place (namespace,
+   address, port); and what is known of texts there. */
+enum { REFERENCE, PLACE, KNOWN, OWNER_SIZE };
+
+/* Returns: whether an entry is of this owner. */
+static bool
+is_of(PyObject *entry, PyObject *owner)
+{
+    PyObject *alive = NULL; /* owned */
+    (void)PyWeakref_GetRef(PyTuple_GET_ITEM(entry, REFERENCE), &alive);
+    bool is = alive == owner;
+    Py_XDECREF(alive); /* not the last, if it is: the caller holds the owner */
+    return is;
+}
+
+/* Returns: what is known of texts at a place, new, or NULL with an exception set. */
+static PyObject *
+known_at(QuerySpans *self, PyObject *place)
+{
+    PyObject *known = PyDict_GetItemWithError(self->places, place); /* borrowed */
+    if (known != NULL || PyErr_Occurred()) {
+        return Py_XNewRef(known);
+    }
+    if (PyDict_GET_SIZE(self->places) >= MAXIMUM_PLACES) {
+        PyDict_Clear(self->places);
+    }
+    PyObject *made = PyDict_New(); /* owned */
+    if (made != NULL && PyDict_SetItem(self->places, place, made) < 0) {
+        Py_CLEAR(made);
+    }
+    return made;
+}
+
+/* Asks where an owner is. Returns: its entry, new, or NULL with an exception set. May run Python code:
+   yes. */
+static PyObject *
+learn_owner(QuerySpans *self, PyObject *key, PyObject *owner)
+{
+    /* Owned. */
+    PyObject *place = PyObject_CallOneArg(self->locate, owner);
+    PyObject *known = NULL, *reference = NULL, *entry = NULL;
+    if (place == NULL) {
+        return NULL;
+    }
+    if (!PyTuple_CheckExact(place) || PyTuple_GET_SIZE(place) != 3) {
+        PyErr_Format(PyExc_TypeError,
+                     "locate() said %R, expected (namespace, address, port)", place);
+        goto error;
+    }
+    known = known_at(self, place);
+    reference = known != NULL ? PyWeakref_NewRef(owner, NULL) : NULL;
+    if (reference == NULL) {
+        goto error;
+    }
+    if (PyDict_GET_SIZE(self->owners) >= MAXIMUM_KNOWN) {
+        PyDict_Clear(self->owners);
+    }
+    entry = PyTuple_Pack(OWNER_SIZE, reference, place, known);
+    if (entry != NULL && PyDict_SetItem(self->owners, key, entry) < 0) {
+        Py_CLEAR(entry);
+    }
+error:
+    Py_DECREF(place);
+    Py_XDECREF(known);
+    Py_XDECREF(reference);
+    return entry;
+}
+
+/* Returns: the entry of an owner, new, or NULL with an exception set. May run Python code: yes. */
+static PyObject *
+find_owner(QuerySpans *self, PyObject *owner)
+{
+    PyObject *key = PyLong_FromVoidPtr(owner); /* owned */
+    if (key == NULL) {
+        return NULL;
+    }
+    PyObject *entry = Py_XNewRef(PyDict_GetItemWithError(self->owners, key)); /* owned */
+    if (entry != NULL && !is_of(entry, owner)) {
+        Py_CLEAR(entry);
+    }
+    if (entry == NULL && !PyErr_Occurred()) {
+        entry = learn_owner(self, key, owner);
+    }
+    Py_DECREF(key);
+    return entry;
+}
+
+/* Of (owner, text, ...), of a database that the owner stays at. Returns: new, or NULL with an exception
+   set. May run Python code: yes. */
+static PyObject *
+start_at_owner(QuerySpans *self, PyObject *parent, PyObject *owner, PyObject *text)
+{
+    PyObject *entry = find_owner(self, owner); /* owned */
+    if (entry == NULL) {
+        return NULL;
+    }
+    PyObject *const *place = &PyTuple_GET_ITEM(PyTuple_GET_ITEM(entry, PLACE), 0);
+    PyObject *arguments[] = {text, place[0], place[1], place[2]};
+    PyObject *span =
+        start_below(self, parent, PyTuple_GET_ITEM(entry, KNOWN), text, arguments);
+    Py_DECREF(entry);
+    return span;
+}
+
+/* ---- As what begins the span of a driver's method ------------------------------------------- */
+
 static PyObject *
 call_as_begin(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
@@ -185,7 +300,9 @@ call_as_begin(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwna
         return parent;
     }
     PyObject *span;
-    if (self->read == NULL) {
+    if (self->locate != NULL && nargs > 1 && PyUnicode_Check(args[1])) {
+        span = start_at_owner(self, parent, args[0], args[1]);
+    } else if (self->read == NULL) {
         span = start_second(self, parent, args, nargs);
     } else {
         PyObject *said =
@@ -200,11 +317,11 @@ call_as_begin(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwna
 static PyObject *
 QuerySpans_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"describe", "read", NULL};
-    PyObject *describe;       /* borrowed */
-    PyObject *read = Py_None; /* borrowed */
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:QuerySpans", names, &describe,
-                                     &read)) {
+    static char *names[] = {"describe", "read", "locate", NULL};
+    /* Borrowed. */
+    PyObject *describe, *read = Py_None, *locate = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO:QuerySpans", names, &describe,
+                                     &read, &locate)) {
         return NULL;
     }
     QuerySpans *self = (QuerySpans *)type->tp_alloc(type, 0); /* owned */
@@ -213,9 +330,12 @@ QuerySpans_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     self->describe = Py_NewRef(describe);
     self->read = read != Py_None ? Py_NewRef(read) : NULL;
+    self->locate = locate != Py_None ? Py_NewRef(locate) : NULL;
     self->vectorcall = call_as_begin;
     self->known = PyDict_New();
-    if (self->known == NULL) {
+    self->places = PyDict_New();
+    self->owners = PyDict_New();
+    if (self->known == NULL || self->places == NULL || self->owners == NULL) {
         Py_CLEAR(self);
     }
     return (PyObject *)self;
@@ -227,7 +347,10 @@ QuerySpans_traverse(QuerySpans *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->describe);
     Py_VISIT(self->read);
+    Py_VISIT(self->locate);
     Py_VISIT(self->known);
+    Py_VISIT(self->places);
+    Py_VISIT(self->owners);
     return 0;
 }
 
@@ -238,7 +361,10 @@ QuerySpans_dealloc(QuerySpans *self)
     PyObject_GC_UnTrack(self);
     Py_CLEAR(self->describe);
     Py_CLEAR(self->read);
+    Py_CLEAR(self->locate);
     Py_CLEAR(self->known);
+    Py_CLEAR(self->places);
+    Py_CLEAR(self->owners);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -265,7 +391,9 @@ static PyType_Slot QuerySpans_slots[] = {
                 "says (text, "
                 "namespace, address, port), or None\nwhere they ask nothing; without "
                 "`read`, the second "
-                "is the text, of a database that is nowhere."},
+                "is the text, of a database that is nowhere.\nWhere the second is the "
+                "text, `locate` says of the first, once for as long as it lives, "
+                "(namespace,\naddress, port)."},
     {Py_tp_new, QuerySpans_new},
     {Py_tp_call, PyVectorcall_Call},
     {Py_tp_traverse, QuerySpans_traverse},

@@ -28,22 +28,30 @@ route_takes_helper(PyObject *helper)
     return PyUnicode_Check(helper) || PyCallable_Check(helper);
 }
 
+/* Whether the helper may have something to say. */
+static bool
+is_to_be_asked(Wrapper *self, PyObject *const *args, size_t nargsf)
+{
+    if (!PyTuple_CheckExact(self->helper) || PyVectorcall_NARGS(nargsf) < 2 ||
+        !PyDict_Check(args[1])) {
+        return true;
+    }
+    int has_key = PyDict_Contains(args[1], PyTuple_GET_ITEM(self->helper, KEY));
+    if (has_key < 0) {
+        PyErr_Clear();
+    }
+    return has_key > 0;
+}
+
 /* Returns: what the helper says, new; NULL where it says nothing, or with an exception set. May run
    Python code: yes. */
 static PyObject *
 find_template(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (!PyTuple_CheckExact(self->helper)) {
-        return wrapper_ask(self, args, nargsf, kwnames);
-    }
-    if (PyVectorcall_NARGS(nargsf) > 1 && PyDict_Check(args[1])) {
-        int has_key = PyDict_Contains(args[1], PyTuple_GET_ITEM(self->helper, KEY));
-        if (has_key <= 0) {
-            return NULL;
-        }
-    }
-    return PyObject_Vectorcall(PyTuple_GET_ITEM(self->helper, FUNCTION), args, nargsf,
-                               kwnames);
+    return PyTuple_CheckExact(self->helper)
+               ? PyObject_Vectorcall(PyTuple_GET_ITEM(self->helper, FUNCTION), args,
+                                     nargsf, kwnames)
+               : wrapper_ask(self, args, nargsf, kwnames);
 }
 
 /* Tells the request that is in force, if any. Trouble of ours is reported. May run Python code: yes. */
@@ -68,6 +76,8 @@ tell_template(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwn
 PyObject *
 route_handle(Wrapper *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    tell_template(self, args, nargsf, kwnames);
+    if (is_to_be_asked(self, args, nargsf)) {
+        tell_template(self, args, nargsf, kwnames);
+    }
     return wrapper_call_original(self, args, nargsf, kwnames);
 }

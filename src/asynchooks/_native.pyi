@@ -331,6 +331,7 @@ class QuerySpans:
         cls,
         describe: Callable[[str, str, str, int | None], tuple[str, dict[str, str | int]]],
         read: Callable[..., tuple[str, str, str, int | None] | None] | None = ...,
+        locate: Callable[[Any], tuple[str, str, int | None]] | None = ...,
     ) -> Self: ...
     def start(
         self, text: str, namespace: str, address: str, port: int | None, /

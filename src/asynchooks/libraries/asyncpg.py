@@ -32,7 +32,7 @@ def install(patches: Patches, module: ModuleType) -> None:
             Calls(
                 module.Connection,
                 _CONNECTION,
-                query_spans("postgresql", _read_call),
+                query_spans("postgresql", _read_call, _locate),
                 parameters=lambda connection, query, *args, **kwargs: args,
             ),
             Calls(
@@ -59,11 +59,13 @@ def _read_call(
     connection: Any, query: Any, *args: Any, **kwargs: Any
 ) -> tuple[str, str, str, int | None] | None:
     """Of a method of a connection: what it asks, and where."""
-    if not isinstance(query, str):
-        return None
+    return (query, *_locate(connection)) if isinstance(query, str) else None
+
+
+def _locate(connection: Any) -> tuple[str, str, int | None]:
     address = connection._addr  # of a Unix socket, its path
     host, port = address if isinstance(address, tuple) else (address, None)
-    return query, connection._params.database or "", host, port
+    return connection._params.database or "", host, port
 
 
 def _read_statement(

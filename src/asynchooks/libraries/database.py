@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asynchooks._native import QuerySpans
 from asynchooks.libraries.sql import read_statement
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     # From the arguments of a call to (text, namespace, address, port), or None: they ask nothing.
     ReadQuery = Callable[..., tuple[str, str, str, int | None] | None]
+    # From a connection to (namespace, address, port).
+    Locate = Callable[[Any], tuple[str, str, int | None]]
 
 __all__ = ("command_span", "query_span", "query_spans")
 
@@ -41,11 +43,14 @@ def query_span(
 
 
 @functools.cache
-def query_spans(system: str, read: ReadQuery | None = None) -> QuerySpans:
+def query_spans(
+    system: str, read: ReadQuery | None = None, locate: Locate | None = None
+) -> QuerySpans:
     """What starts the spans of queries of a `db.system.name`; itself what begins the span of a
     driver's method. `read` says what its arguments ask, and of which database; without it, the
-    second one is the text, and the database is nowhere in particular."""
-    return QuerySpans(functools.partial(_describe, system), read)
+    second one is the text, and the database is nowhere in particular. Where the second one is the
+    text, `locate` says of the first, which stays there for life, of which database."""
+    return QuerySpans(functools.partial(_describe, system), read, locate)
 
 
 def command_span(
