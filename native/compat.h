@@ -55,6 +55,13 @@ unicode_ready(PyObject *text)
     return PyUnicode_READY(text);
 }
 
+/* Whether an int is so small that it has 64 bits, as far as that can be seen at once. */
+static inline int
+long_is_small(PyObject *number)
+{
+    return -2 <= Py_SIZE(number) && Py_SIZE(number) <= 2; /* digits of 30 bits */
+}
+
 #define PyUnstable_Eval_RequestCodeExtraIndex _PyEval_RequestCodeExtraIndex
 #define PyUnstable_Code_GetExtra _PyCode_GetExtra
 #define PyUnstable_Code_SetExtra _PyCode_SetExtra
@@ -67,6 +74,12 @@ PyType_GetDict(PyTypeObject *type)
 }
 
 #else
+
+static inline int
+long_is_small(PyObject *number)
+{
+    return PyUnstable_Long_IsCompact((PyLongObject *)number);
+}
 
 static inline int
 unicode_ready(PyObject *text)

@@ -54,18 +54,38 @@ call_with_first(PyObject *fn, PyObject *first, PyObject *const *args, size_t nar
     return result;
 }
 
+/* So few are looked through, which takes no key. */
+#define MAXIMUM_SCANNED 4
+
+/* What `values` has for the id of an owner. Returns: new; NULL where it has nothing, or with an
+   exception set. */
+static PyObject *
+value_by_id(PyObject *values, PyObject *owner)
+{
+    if (PyDict_GET_SIZE(values) <= MAXIMUM_SCANNED) {
+        PyObject *id, *value; /* borrowed */
+        Py_ssize_t position = 0;
+        while (PyDict_Next(values, &position, &id, &value)) {
+            if (PyLong_CheckExact(id) && PyLong_AsVoidPtr(id) == owner) {
+                return Py_NewRef(value);
+            }
+        }
+        return NULL;
+    }
+    PyObject *id = PyLong_FromVoidPtr(owner); /* owned */
+    PyObject *value = id != NULL ? Py_XNewRef(PyDict_GetItemWithError(values, id)) : NULL;
+    Py_XDECREF(id);
+    return value;
+}
+
 /* A helper (attribute, values): what `values` has for the first argument's attribute, by its identity
    (see integrations/beside.py). Returns: new; NULL where it has nothing, or with an exception set. */
 static PyObject *
 look_beside(PyObject *helper, PyObject *first)
 {
     PyObject *owner = PyObject_GetAttr(first, PyTuple_GET_ITEM(helper, 0)); /* owned */
-    PyObject *key = owner != NULL ? PyLong_FromVoidPtr(owner) : NULL;       /* owned */
     PyObject *value =
-        key != NULL
-            ? Py_XNewRef(PyDict_GetItemWithError(PyTuple_GET_ITEM(helper, 1), key))
-            : NULL;
-    Py_XDECREF(key);
+        owner != NULL ? value_by_id(PyTuple_GET_ITEM(helper, 1), owner) : NULL;
     Py_XDECREF(owner);
     return value;
 }

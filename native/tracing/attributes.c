@@ -227,45 +227,64 @@ grow(Attributes *self, uint32_t maximum)
     return make_room(self, capacity < maximum ? capacity : maximum);
 }
 
+/* Puts an attribute in the place of the one of the same key, or behind the others. Steals: key and value,
+   which are clean. Returns: 0, or -1 with MemoryError set. May run Python code: no. */
+static int
+put(Attributes *self, PyObject *key, PyObject *value, uint32_t maximum)
+{
+    PyObject *replaced = NULL; /* owned */
+    int status = 0;
+    uint32_t place = find(self, key);
+    if (place < self->count) {
+        status = self->owner != NULL ? make_room(self, self->capacity) : 0;
+        if (status == 0) {
+            replaced = self->items[place].value;
+            self->items[place].value = value;
+            value = NULL;
+        }
+    } else if (place >= maximum) {
+        self->dropped++;
+    } else {
+        status = place == self->capacity ? grow(self, maximum) : 0;
+        if (status == 0) {
+            self->items[place] = (Attribute){key, value};
+            self->count++;
+            self->has_other_keys |= !PyUnicode_CHECK_INTERNED(key);
+            key = value = NULL;
+        }
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    Py_XDECREF(replaced);
+    return status;
+}
+
+/* Whether a key, or a value, is clean as it is, as far as that can be seen at once. */
+static inline bool
+is_clean(PyObject *object)
+{
+    return PyUnicode_CheckExact(object)
+               ? PyUnicode_IS_COMPACT_ASCII(object) &&
+                     PyUnicode_GET_LENGTH(object) <= span_limits.value_length
+               : PyLong_CheckExact(object) && long_is_small(object);
+}
+
 int
 attributes_set(Attributes *self, PyObject *key, PyObject *value, uint32_t maximum)
 {
     if (!PyUnicode_Check(key) || PyUnicode_GET_LENGTH(key) == 0) {
         return drop(self);
     }
-    /* Owned. */
-    PyObject *clean_key = text_of(key);
-    PyObject *clean_value = clean_key != NULL ? clean(value, 0) : NULL;
-    PyObject *replaced = NULL;
-    int status = 0;
+    if (is_clean(value) && PyUnicode_CheckExact(key) && PyUnicode_IS_COMPACT_ASCII(key)) {
+        return put(self, Py_NewRef(key), Py_NewRef(value), maximum);
+    }
+    PyObject *clean_key = text_of(key);                                 /* owned */
+    PyObject *clean_value = clean_key != NULL ? clean(value, 0) : NULL; /* owned */
     if (clean_value == NULL) {
-        status = drop(self);
-        goto done;
+        Py_XDECREF(clean_key);
+        return drop(self);
     }
-    /* From here to the end no Python code runs. */
-    uint32_t place = find(self, clean_key);
-    if (place < self->count && self->owner != NULL &&
-        make_room(self, self->capacity) < 0) {
-        status = -1;
-    } else if (place < self->count) {
-        replaced = self->items[place].value;
-        self->items[place].value = clean_value;
-        clean_value = NULL;
-    } else if (place >= maximum) {
-        self->dropped++;
-    } else if (place == self->capacity && grow(self, maximum) < 0) {
-        status = -1;
-    } else {
-        self->items[place] = (Attribute){clean_key, clean_value};
-        self->count++;
-        self->has_other_keys |= !PyUnicode_CHECK_INTERNED(clean_key);
-        clean_key = clean_value = NULL;
-    }
-done:
-    Py_XDECREF(clean_key);
-    Py_XDECREF(clean_value);
-    Py_XDECREF(replaced);
-    return status;
+    return put(self, clean_key, clean_value, maximum);
 }
 
 static int
