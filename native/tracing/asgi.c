@@ -133,7 +133,7 @@ is_request_id(PyObject *header)
     }
     PyObject *name = PySequence_Fast_GET_ITEM(header, 0); /* borrowed */
     return PyBytes_Check(name) &&
-           name_equals(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), HEADER);
+           NAME_IS(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), HEADER);
 }
 
 /* Returns: (name, id), new, or NULL with an exception set. */

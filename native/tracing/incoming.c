@@ -49,7 +49,7 @@ typedef struct Headers {
 } Headers;
 
 #define IS_NAMED(header, name)                                                           \
-    name_equals(PyBytes_AS_STRING(header), PyBytes_GET_SIZE(header), name)
+    NAME_IS(PyBytes_AS_STRING(header), PyBytes_GET_SIZE(header), name)
 
 static void
 read_header(Headers *found, PyObject *name, PyObject *value)

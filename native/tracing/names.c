@@ -13,12 +13,9 @@ names_intern(const Name *names, size_t count)
 }
 
 bool
-name_equals(const char *given, Py_ssize_t length, const char *lower)
+name_equals(const char *given, const char *lower, size_t length)
 {
-    if ((size_t)length != strlen(lower)) {
-        return false;
-    }
-    for (Py_ssize_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length; i++) {
         if (Py_TOLOWER(given[i]) != lower[i]) {
             return false;
         }

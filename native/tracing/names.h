@@ -35,7 +35,12 @@ text_equals(PyObject *object, const char *text, size_t length)
 /* Of a literal. */
 #define TEXT_IS(object, literal) text_equals(object, literal, sizeof(literal) - 1)
 
-/* Whether a header's name is `lower`, which is in lower case. */
-bool name_equals(const char *given, Py_ssize_t length, const char *lower);
+/* Whether a header's name is `lower`, which has the same length and is in lower case. */
+bool name_equals(const char *given, const char *lower, size_t length);
+
+/* Of a literal, or an array. */
+#define NAME_IS(given, length, lower)                                                    \
+    ((size_t)(length) == sizeof(lower) - 1 &&                                            \
+     name_equals(given, lower, sizeof(lower) - 1))
 
 #endif

@@ -245,7 +245,7 @@ is_request_id(PyObject *header)
                          ? PyTuple_GET_ITEM(header, 0)
                          : NULL; /* borrowed */
     return name != NULL && PyUnicode_Check(name) && PyUnicode_IS_ASCII(name) &&
-           name_equals(PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), HEADER);
+           NAME_IS(PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), HEADER);
 }
 
 /* Adds the request's id, where it is not there. Returns: 0, or -1 with an exception set. */

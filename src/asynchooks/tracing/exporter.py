@@ -24,8 +24,11 @@ __all__ = ("Destination", "Exporter", "Stats")
 
 # How long leaving the process may take, in seconds.
 EXIT_TIMEOUT = 2.0
-# So many records do not wait for further ones.
-WAKE_AT = 512
+# So many records do not wait for further ones; fewer where a quarter of what may wait is. Each
+# time the exporter's thread takes the GIL, the application waits: 512 at a time cost a busy server
+# 2 % of its throughput more.
+WAKE_AT = 2048
+WAKE_AT_LEAST = 512
 
 
 class Stats(NamedTuple):
@@ -72,7 +75,7 @@ class Exporter:
             capacity=export.queue_size,
             byte_limit=export.queue_bytes,
             batch=export.batch_size,
-            wake_at=WAKE_AT,
+            wake_at=min(WAKE_AT, max(export.queue_size // 4, WAKE_AT_LEAST)),
         )
         self._reset()
         self._signal.set_buffer(self._buffer)
