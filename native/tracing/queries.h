@@ -1,5 +1,5 @@
 /* QuerySpans: the spans of queries of one kind of database. What is said of a statement is found out
-   once, and copied from then on. */
+   once, and shared from then on. */
 
 #ifndef ASYNCHOOKS_QUERIES_H
 #define ASYNCHOOKS_QUERIES_H
