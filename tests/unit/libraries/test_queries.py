@@ -81,7 +81,8 @@ def test_a_connection_in_the_memory_of_another_is_asked_anew() -> None:
         seen.add(id(connection))
         assert driver.place(connection, "select 1") == f"a@h:{number}"
         del connection
-    assert len(seen) < 3000, "some had the memory of one that is gone"
+    if len(seen) == 3000:
+        pytest.skip("this allocator gives no memory twice, as that of a sanitizer")
 
 
 def test_no_connection_is_kept_alive() -> None:
