@@ -12,7 +12,7 @@ static PyObject *str_app = NULL; /* owned */
 
 /* ---- What is sent and received -------------------------------------------------------- */
 
-/* A server that begins the connection's next request while it sends the last of this one does not do so
+/* A server that begins the connection's next request while it sends, or anything else, does not do so
    for this request. */
 static int
 pause_task_spans(Relay *self)
@@ -28,7 +28,7 @@ resume_task_spans(Relay *self)
 }
 
 static int
-sent(Relay *self, PyObject *result)
+body_sent(Relay *self, PyObject *result)
 {
     return asgi_follow_body((Answer *)self->owner, self->subject);
 }
@@ -39,8 +39,9 @@ received(Relay *self, PyObject *message)
     return asgi_follow_received((Answer *)self->owner, message);
 }
 
-static const RelayActs SENDING = {
-    .enter = pause_task_spans, .leave = resume_task_spans, .returned = sent};
+static const RelayActs SENDING = {.enter = pause_task_spans, .leave = resume_task_spans};
+static const RelayActs SENDING_BODY = {
+    .enter = pause_task_spans, .leave = resume_task_spans, .returned = body_sent};
 static const RelayActs RECEIVING = {.returned = received};
 
 /* ---- The server's `send` and `receive`, as the application is given them ------------------- */
@@ -60,12 +61,12 @@ call_send(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
         return NULL;
     }
     PyObject *awaitable = PyObject_CallOneArg(self->function, message); /* owned */
+    PyObject *relay = awaitable != NULL
+                          ? relay_make(is_body ? &SENDING_BODY : &SENDING, awaitable,
+                                       (PyObject *)self->answer, args[0])
+                          : NULL;
+    Py_XDECREF(awaitable);
     Py_DECREF(message);
-    if (awaitable == NULL || !is_body) { /* nothing follows from others */
-        return awaitable;
-    }
-    PyObject *relay = relay_make(&SENDING, awaitable, (PyObject *)self->answer, args[0]);
-    Py_DECREF(awaitable);
     return relay;
 }
 

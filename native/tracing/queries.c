@@ -84,6 +84,17 @@ typedef struct QuerySpans {
 
 static PyObject *client_kind = NULL; /* owned */
 
+/* Has a dict keep a value, in the place of all others where it has so many. Returns: 0, or -1 with an
+   exception set. */
+static int
+remember(PyObject *dict, PyObject *key, PyObject *value, Py_ssize_t maximum)
+{
+    if (PyDict_GET_SIZE(dict) >= maximum) {
+        PyDict_Clear(dict);
+    }
+    return PyDict_SetItem(dict, key, value);
+}
+
 /* Returns: new, or NULL with an exception set. `arguments` (text, namespace, address, port) are the
    statement and its place, `key` is what it is in `known` by. May run Python code: yes. */
 static Description *
@@ -99,10 +110,7 @@ describe(QuerySpans *self, PyObject *known, PyObject *key, PyObject *const *argu
     if (description == NULL || PyUnicode_GET_LENGTH(arguments[0]) > MAXIMUM_TEXT) {
         return description;
     }
-    if (PyDict_GET_SIZE(known) >= MAXIMUM_KNOWN) {
-        PyDict_Clear(known);
-    }
-    if (PyDict_SetItem(known, key, (PyObject *)description) < 0) {
+    if (remember(known, key, (PyObject *)description, MAXIMUM_KNOWN) < 0) {
         Py_CLEAR(description);
     }
     return description;
@@ -207,11 +215,8 @@ known_at(QuerySpans *self, PyObject *place)
     if (known != NULL || PyErr_Occurred()) {
         return Py_XNewRef(known);
     }
-    if (PyDict_GET_SIZE(self->places) >= MAXIMUM_PLACES) {
-        PyDict_Clear(self->places);
-    }
     PyObject *made = PyDict_New(); /* owned */
-    if (made != NULL && PyDict_SetItem(self->places, place, made) < 0) {
+    if (made != NULL && remember(self->places, place, made, MAXIMUM_PLACES) < 0) {
         Py_CLEAR(made);
     }
     return made;
@@ -238,11 +243,8 @@ learn_owner(QuerySpans *self, PyObject *key, PyObject *owner)
     if (reference == NULL) {
         goto error;
     }
-    if (PyDict_GET_SIZE(self->owners) >= MAXIMUM_KNOWN) {
-        PyDict_Clear(self->owners);
-    }
     entry = PyTuple_Pack(OWNER_SIZE, reference, place, known);
-    if (entry != NULL && PyDict_SetItem(self->owners, key, entry) < 0) {
+    if (entry != NULL && remember(self->owners, key, entry, MAXIMUM_KNOWN) < 0) {
         Py_CLEAR(entry);
     }
 error:

@@ -7,7 +7,7 @@
 #include <Python.h>
 
 /* Returns: `GET /orders/{order_id}`, new, or NULL with an exception set. Both are exact str. May run
-   Python code: no. */
+   Python code: yes (a finalizer, where a dict is made). */
 PyObject *request_name(PyObject *method, PyObject *route);
 
 #endif
